@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/flat.h"
+
+#include <Eigen/Core>
+#include <cmath>
+#include <new>
+
+namespace monsoon {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+class Heap final : public MemoryResource {
+ public:
+  void* Allocate(size_t bytes) override {
+    return ::operator new(bytes, kAlignment);
+  }
+  void Deallocate(void* memory, size_t bytes) override {
+    ::operator delete(memory, bytes, kAlignment);
+  }
+};
+
+using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
+
+ConstArray AsArray(absl::Span<const float> values) {
+  return {values.data(), static_cast<Eigen::Index>(values.size())};
+}
+
+}  // namespace
+
+MemoryResource& HeapMemory() {
+  static Heap heap;
+  return heap;
+}
+
+Flat::Flat(int64_t size, MemoryResource& memory) : size_(size) {
+  MONSOON_CHECK(size >= 0, "a Flat has a size");
+  if (size == 0) return;
+  const size_t bytes = static_cast<size_t>(size) * sizeof(float);
+  data_ = static_cast<float*>(memory.Allocate(bytes));
+  memory_ = &memory;
+  std::memset(data_, 0, bytes);
+}
+
+Flat Flat::View(float* data, int64_t size) {
+  Flat view;
+  view.data_ = data;
+  view.size_ = size;
+  return view;
+}
+
+Flat& Flat::operator=(Flat&& other) noexcept {
+  if (this == &other) return *this;
+  Release();
+  data_ = std::exchange(other.data_, nullptr);
+  size_ = std::exchange(other.size_, 0);
+  memory_ = std::exchange(other.memory_, nullptr);
+  return *this;
+}
+
+void Flat::Release() {
+  if (memory_ == nullptr) return;
+  memory_->Deallocate(data_, static_cast<size_t>(size_) * sizeof(float));
+}
+
+void Flat::CopyFrom(const Flat& from) {
+  MONSOON_CHECK(from.size() == size_, "a copy has the size of its source");
+  if (size_ == 0 || data_ == from.data_) return;
+  std::memcpy(data_, from.data_, static_cast<size_t>(size_) * sizeof(float));
+}
+
+Flat Flat::Clone() const {
+  Flat copy(size_);
+  copy.CopyFrom(*this);
+  return copy;
+}
+
+bool AllFinite(absl::Span<const float> values) {
+  // 0 * x is 0 for finite x and NaN otherwise, so one vectorised sum tells.
+  return values.empty() || (AsArray(values) * 0.0f).sum() == 0.0f;
+}
+
+int64_t FirstNotFinite(absl::Span<const float> values) {
+  if (AllFinite(values)) return -1;
+  int64_t i = 0;
+  while (std::isfinite(values[static_cast<size_t>(i)])) ++i;
+  return i;
+}
+
+double Norm(const Flat& values) {
+  if (values.empty()) return 0;
+  return AsArray(values.span()).cast<double>().matrix().norm();
+}
+
+}  // namespace monsoon

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# How every target of ours is compiled, in one place.
+
+add_library(monsoon_options INTERFACE)
+target_compile_features(monsoon_options INTERFACE cxx_std_20)
+target_compile_options(monsoon_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion
+  -Wno-sign-conversion -Werror
+  # Bit-identical results need a * b + c to mean the same in every file.
+  -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(monsoon_options INTERFACE -Wthread-safety)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND MONSOON_ARCH)
+  target_compile_options(monsoon_options INTERFACE -march=${MONSOON_ARCH})
+endif()
+if(MONSOON_SANITIZE)
+  target_compile_options(monsoon_options INTERFACE
+    -fsanitize=${MONSOON_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  target_link_options(monsoon_options INTERFACE -fsanitize=${MONSOON_SANITIZE})
+endif()
+
+# monsoon_library(NAME SOURCES a.cc ... DEPS target ...)
+# An OBJECT library, so that self-registering objects are never dropped by the
+# linker. Includes start at the root of the repository.
+function(monsoon_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(monsoon_${name} OBJECT ${ARG_SOURCES})
+  target_include_directories(monsoon_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(monsoon_${name}
+    PUBLIC ${ARG_DEPS} PRIVATE monsoon_options)
+endfunction()
+
+# Every object of the named libraries of ours, once each: OBJECT libraries hand
+# on their usage requirements, but not their objects.
+function(monsoon_link target)
+  foreach(name IN LISTS ARGN)
+    target_link_libraries(${target} PRIVATE monsoon_${name})
+  endforeach()
+  target_link_libraries(${target} PRIVATE monsoon_options)
+endfunction()
+
+# monsoon_binary(NAME SOURCES main.cc LIBRARIES base trainers ...)
+function(monsoon_binary name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  monsoon_link(${name} ${ARG_LIBRARIES})
+endfunction()
+
+# monsoon_test(NAME SOURCES x_test.cc ... LIBRARIES base ...)
+# One Catch2 binary; each of its test cases is a test of CTest.
+function(monsoon_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  monsoon_link(${name} ${ARG_LIBRARIES})
+  target_link_libraries(${name} PRIVATE monsoon_test_main)
+  target_compile_definitions(${name} PRIVATE
+    MONSOON_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    MONSOON_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " ${ARG_UNPARSED_ARGUMENTS}
+    PROPERTIES TIMEOUT 300)
+endfunction()
