@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/flat.h"
+#include "base/serial.h"
+#include "trainers/slots.h"
+
+namespace monsoon {
+
+// One shard's state: what a trainer's server half reads and writes, always
+// under the lock of the server that holds it. n is the size of the shard.
+class Shard {
+ public:
+  explicit Shard(int64_t size) : center(size), slots(size) {}
+
+  Flat center;          // [n]
+  int64_t version = 0;  // rounds applied
+  Slots slots;
+
+  // [n] zeros at first: one for all workers, or one for each.
+  Flat& slot(const std::string& name) { return slots.vector(name); }
+  Flat& slot(const std::string& name, int worker) {
+    return slots.vector(absl::StrCat(name, "/", worker));
+  }
+  // The center as last handed to `worker`; kept only for trainers whose Traits
+  // ask for it. Starts anew when the worker does.
+  Flat& seen(int worker) { return slot("seen", worker); }
+
+  void Save(Writer& writer) const;
+  absl::Status Load(Reader& reader);
+};
+
+}  // namespace monsoon

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/flat.h"
+#include "base/serial.h"
+
+namespace monsoon {
+
+// Named state beside a vector of `size` floats: momentum, sums of squares,
+// accumulated gradients. A slot starts as zeros when it is first named, and is
+// saved and restored with all others. Not thread-safe.
+class Slots {
+ public:
+  explicit Slots(int64_t size) : size_(size) {}
+
+  // A vector of `size` floats. The reference stays valid.
+  Flat& vector(const std::string& name);
+  // A single number, 0 at first. The reference stays valid.
+  double& number(const std::string& name) { return numbers_[name]; }
+  // Forgets a vector, as if it had never been named.
+  void Erase(const std::string& name) { vectors_.erase(name); }
+
+  void Save(Writer& writer) const;
+  absl::Status Load(Reader& reader);
+
+ private:
+  int64_t size_;
+  std::map<std::string, Flat> vectors_;
+  std::map<std::string, double> numbers_;
+};
+
+}  // namespace monsoon

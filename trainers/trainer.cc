@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainers/trainer.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/spelling.h"
+#include "base/status_macros.h"
+
+namespace monsoon {
+
+absl::Status Link::Map(Flat&) {
+  return absl::UnimplementedError(
+      "the center is in another process: use --transport inproc");
+}
+
+absl::Status Trainer::Start(Replica& r, Link& link) const {
+  RETURN_IF_ERROR(link.Pull(r.x));
+  r.KeepCenter(r.x);
+  return absl::OkStatus();
+}
+
+void Trainer::Apply(const Update& update, Shard& shard) const {
+  ForEach([](float& c, float u) { c += u; }, shard.center, update.value);
+}
+
+absl::StatusOr<const TrainerEntry*> FindTrainer(const std::string& name) {
+  const TrainerEntry* entry = Registry<TrainerEntry>::Get().Find(name);
+  if (entry == nullptr) {
+    return absl::InvalidArgumentError(
+        UnknownName("trainer", name, TrainerNames()));
+  }
+  return entry;
+}
+
+absl::StatusOr<MadeTrainer> MakeTrainer(
+    const std::string& name, const std::map<std::string, std::string>& set,
+    const JobFacts& facts) {
+  ASSIGN_OR_RETURN(const TrainerEntry* entry, FindTrainer(name));
+  Hyperparameters hyper(set, facts);
+  MadeTrainer made;
+  made.trainer = entry->make(hyper);
+  RETURN_IF_ERROR(hyper.Check(absl::StrCat("trainer ", name)));
+  made.hyper = hyper.declared();
+  made.resolved = hyper.resolved();
+  return made;
+}
+
+std::vector<std::string> TrainerNames() {
+  return Registry<TrainerEntry>::Get().names();
+}
+
+std::string PayloadName(Payload payload) {
+  switch (payload) {
+    case Payload::kNone:
+      return "nothing";
+    case Payload::kGradient:
+      return "gradient";
+    case Payload::kDelta:
+      return "delta";
+    case Payload::kParameters:
+      return "parameters";
+    case Payload::kCenter:
+      return "center";
+    case Payload::kElastic:
+      return "elastic difference";
+  }
+  return "unknown";
+}
+
+}  // namespace monsoon

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/flat.h"
+#include "base/registry.h"
+#include "trainers/hyperparameters.h"
+#include "trainers/replica.h"
+#include "trainers/shard.h"
+
+namespace monsoon {
+
+inline constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
+
+// What travels; decides which codecs, clipping and overlap are legal.
+enum class Payload { kNone, kGradient, kDelta, kParameters, kCenter, kElastic };
+// What is evaluated and saved.
+enum class Result { kCenter, kReplicas };
+
+// What a trainer is, as data; printed by `monsoon trainers`.
+struct Traits {
+  Payload pushes = Payload::kNone;
+  Payload replies = Payload::kNone;
+  Result result = Result::kCenter;
+  bool synchronous = false;
+  int min_workers = 1;
+  int max_workers = std::numeric_limits<int>::max();
+  // The servers keep Shard::seen(worker): workers x model bytes.
+  bool keeps_seen = false;
+};
+
+// When a pull may be answered: barriers are data. {} is at once, {.rounds = 1}
+// is bulk-synchronous, {.max_lead = s} is stale-synchronous.
+struct Freshness {
+  // The center must be this many rounds past the worker's last pull.
+  int64_t rounds = 0;
+  // The worker's pushes may be this many ahead of the slowest living worker's.
+  int64_t max_lead = kUnbounded;
+};
+
+// A worker's view of all shards. Every call is complete on all shards, or its
+// status says why the replica must be discarded; it retries what may be retried
+// until its deadline. One thread at a time. Vectors have P floats.
+class Link {
+ public:
+  virtual ~Link() = default;
+  // Sees the worker's own earlier pushes.
+  virtual absl::Status Pull(Flat& center, Freshness need = {}) = 0;
+  virtual absl::Status Push(const Flat& update, float weight = 1) = 0;
+  // Atomic per shard: nothing is applied between the push and its reply (with
+  // a Freshness that waits, it is a push followed by a pull). `reply` may be
+  // `update` itself.
+  virtual absl::Status PushPull(const Flat& update, Flat& reply,
+                                float weight = 1, Freshness need = {}) = 0;
+  // x becomes an alias of the center. In-process only.
+  virtual absl::Status Map(Flat& x);
+};
+
+// A push as the server half sees it; in a round of several, their mean.
+struct Update {
+  const Flat& value;  // [n], finite
+  float weight = 1;
+  int worker = 0;
+  // Rounds of this shard between the worker's last pull and this update.
+  int64_t staleness = 0;
+  int64_t local_steps = 0;
+  int64_t samples = 0;
+  // Passes over the data done by all workers together.
+  double progress = 0;
+};
+
+// One training algorithm, both halves. Immutable: all state is in named slots
+// of the replica (worker) or the shard (server). Built in every process from
+// the same hyper-parameters. Safe from any thread.
+class Trainer {
+ public:
+  virtual ~Trainer() = default;
+  virtual Traits traits() const = 0;
+
+  // Worker half, in the order in which the one training loop calls it.
+
+  // Default: pulls x, and keeps it as the center.
+  virtual absl::Status Start(Replica& r, Link& link) const;
+  virtual void BeforeGradient(Replica&) const {}
+  // Where backward writes. Default: r.gradient.
+  virtual GradientSink Sink(Replica& r) const { return {r.gradient}; }
+  // Default: a local step of the optimizer.
+  virtual void AfterGradient(Replica& r) const { r.LocalStep(); }
+  // Is it time to exchange? r.pending counts the step just done.
+  virtual bool Due(const Replica&) const { return true; }
+  // Also called once at the end when steps are pending: no tail is lost.
+  virtual absl::Status Exchange(Replica& r, Link& link) const = 0;
+
+  // Server half, called by one shard under its lock: a pure function of shard
+  // and update, without clock, random or I/O, so that a log of updates gives
+  // the same bytes on a second copy.
+
+  // Pushes that close a round, of the living workers `live` (ranks, sorted).
+  virtual int Quorum(int64_t /*round*/, absl::Span<const int> /*live*/) const {
+    return 1;
+  }
+  // What the update is worth: scales its value; 0 refuses it.
+  virtual float Discount(const Update&) const { return 1; }
+  // Default: center += value.
+  virtual void Apply(const Update& update, Shard& shard) const;
+  // What a PushPull answers, right after Apply and again when the same push is
+  // repeated later: the center (default), or a slot of the worker's.
+  virtual const Flat& Reply(const Update&, Shard& shard) const {
+    return shard.center;
+  }
+};
+
+// What people read about a trainer before they choose it.
+struct TrainerEntry {
+  std::string title;     // "accumulated gradient normalization"
+  std::string equation;  // in ASCII, one line
+  std::string source;    // paper, year, arXiv number
+  // Local optimizer and rate when the user names none; docs/algorithms.md
+  // shows the grid from which they were chosen.
+  std::string optimizer = "sgd";
+  float lr = 0.1f;
+  std::unique_ptr<Trainer> (*make)(Hyperparameters&) = nullptr;
+};
+
+struct MadeTrainer {
+  std::unique_ptr<Trainer> trainer;
+  // Every hyper-parameter, as declared and with the value in force.
+  std::vector<Hyperparameters::Declared> hyper;
+  std::map<std::string, std::string> resolved;
+};
+
+// Builds the trainer `name` with the keys in `set`. INVALID_ARGUMENT names an
+// unknown trainer or key or a bad value, with what is accepted.
+absl::StatusOr<MadeTrainer> MakeTrainer(
+    const std::string& name, const std::map<std::string, std::string>& set,
+    const JobFacts& facts);
+// The entry of a trainer, or INVALID_ARGUMENT with the accepted names.
+absl::StatusOr<const TrainerEntry*> FindTrainer(const std::string& name);
+// Sorted.
+std::vector<std::string> TrainerNames();
+
+std::string PayloadName(Payload payload);
+
+// At namespace scope of the trainer's file:
+//   REGISTER_TRAINER("adag", Adag, {.title = ..., .equation = ...});
+#define REGISTER_TRAINER(name, Class, ...)                                \
+  const bool k##Class##Registered = [] {                                  \
+    ::monsoon::TrainerEntry entry __VA_ARGS__;                            \
+    entry.make = [](::monsoon::Hyperparameters& hyper)                    \
+        -> std::unique_ptr<::monsoon::Trainer> {                          \
+      return std::make_unique<Class>(hyper);                              \
+    };                                                                    \
+    ::monsoon::Registry<::monsoon::TrainerEntry>::Get().Add(name, entry); \
+    return true;                                                          \
+  }()
+
+}  // namespace monsoon
