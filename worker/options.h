@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "proto/monsoon.pb.h"
+
+namespace monsoon {
+
+// What a person chooses about a job, under the names of the flags and of the
+// keys of --config FILE.toml. A value.
+struct Options {
+  std::string trainer = "adag";
+  std::string model = "mlp";
+  std::string data = "fashion-mnist";      // or fashion-mnist:DIR
+  std::map<std::string, std::string> set;  // trainer hyper-parameters
+  int workers = 2;
+  int servers = 1;
+  int batch_size = 64;
+  int epochs = 1;
+  std::string optimizer;  // empty: the trainer's default
+  double lr = 0;          // 0: the trainer's default
+  uint64_t seed = 1;
+  std::string device = "auto";
+  std::string transport = "auto";
+  std::string out;  // run folder; empty: made from time and settings
+  int threads = 1;  // compute threads of each worker
+  absl::Duration connect_timeout = absl::Seconds(10);
+  // Flags (without dashes) that the person gave; the rest are defaults, and a
+  // worker of rank 1 or more takes those from the job.
+  std::set<std::string> given;
+};
+
+// Fills in what follows from other choices (optimizer and rate of the trainer,
+// one worker for trainers that have but one) and checks everything that can be
+// checked without data: INVALID_ARGUMENT names flag, value and what is
+// accepted.
+absl::Status ResolveOptions(Options& options);
+
+// The choices that all workers of a job share, as JobSpec.settings, and back:
+// only what the person has not given is taken from the job.
+void SettingsToSpec(const Options& options, pb::JobSpec& spec);
+absl::Status SettingsFromSpec(const pb::JobSpec& spec, Options& options);
+
+}  // namespace monsoon
