@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+
+namespace monsoon {
+
+// From now on the first SIGINT or SIGTERM only leaves its number here (0 until
+// then), and a second one ends the process at once. For main() alone: signals
+// belong to the process, so this is its one mutable global.
+const std::atomic<int>& CatchStopSignals();
+
+}  // namespace monsoon
