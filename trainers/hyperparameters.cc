@@ -2,6 +2,7 @@
 #include "trainers/hyperparameters.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "absl/strings/numbers.h"
@@ -16,6 +17,15 @@ bool Inside(double value, const Range& range) {
   if (!std::isfinite(value)) return false;
   if (range.min_open ? value <= range.min : value < range.min) return false;
   return range.max_open ? value < range.max : value <= range.max;
+}
+
+// The shortest text that reads back as the same float: other processes of the
+// job build the trainer from it.
+std::string Text(double value) {
+  char text[32];
+  const auto end =
+      std::to_chars(text, text + sizeof(text), static_cast<float>(value));
+  return std::string(text, end.ptr);
 }
 
 std::string Describe(const Range& range) {
@@ -65,14 +75,14 @@ int64_t Hyperparameters::Count(const std::string& key, int64_t fallback,
 double Hyperparameters::Number(const std::string& key, double fallback,
                                Range range, const std::string& help) {
   const std::string* text =
-      Take({key, "number", absl::StrCat(fallback), Describe(range), help, ""});
+      Take({key, "number", Text(fallback), Describe(range), help, ""});
   if (text == nullptr) return fallback;
   double value = 0;
   if (!absl::SimpleAtod(*text, &value) || !Inside(value, range)) {
     Reject(key, *text);
     return fallback;
   }
-  declared_.back().value = absl::StrCat(value);
+  declared_.back().value = Text(value);
   return value;
 }
 

@@ -16,7 +16,8 @@ namespace monsoon {
 struct JobFacts {
   int workers = 1;
   uint64_t seed = 1;
-  float lr = 0.1f;  // the workers' local rate
+  float lr = 0.1f;                // the workers' local rate
+  std::string optimizer = "sgd";  // the workers' local rule
 };
 
 // The interval in which a number makes sense; open where said.

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainers/optimizer.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/spelling.h"
+
+// The five rules. Symbols: x parameters, g gradient, all elementwise over [n].
+// Each is one pass over memory. Constants are PyTorch's defaults, except that
+// momentum is 0.9 (PyTorch has none), as everywhere in the literature.
+namespace monsoon {
+namespace {
+
+constexpr float kMomentum = 0.9f;
+
+class Sgd final : public Optimizer {
+ public:
+  explicit Sgd(float lr) : Optimizer(lr) {}
+  bool is_plain_sgd() const override { return true; }
+  void Step(const Flat& gradient, Flat& x, Slots&) const override {
+    ForEach([lr = lr()](float& xi, float g) { xi -= lr * g; }, x, gradient);
+  }
+};
+
+class Momentum final : public Optimizer {
+ public:
+  explicit Momentum(float lr) : Optimizer(lr) {}
+  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+    ForEach(
+        [lr = lr()](float& xi, float& v, float g) {
+          v = kMomentum * v + g;
+          xi -= lr * v;
+        },
+        x, slots.vector("velocity"), gradient);
+  }
+};
+
+class Nesterov final : public Optimizer {
+ public:
+  explicit Nesterov(float lr) : Optimizer(lr) {}
+  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+    ForEach(
+        [lr = lr()](float& xi, float& v, float g) {
+          v = kMomentum * v + g;
+          xi -= lr * (g + kMomentum * v);
+        },
+        x, slots.vector("velocity"), gradient);
+  }
+};
+
+class Adagrad final : public Optimizer {
+ public:
+  explicit Adagrad(float lr) : Optimizer(lr) {}
+  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+    constexpr float kEpsilon = 1e-10f;
+    ForEach(
+        [lr = lr()](float& xi, float& sum, float g) {
+          sum += g * g;
+          xi -= lr * g / (std::sqrt(sum) + kEpsilon);
+        },
+        x, slots.vector("squares"), gradient);
+  }
+};
+
+class Adam final : public Optimizer {
+ public:
+  explicit Adam(float lr) : Optimizer(lr) {}
+  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+    constexpr float kBeta1 = 0.9f, kBeta2 = 0.999f, kEpsilon = 1e-8f;
+    double& t = slots.number("steps");
+    t += 1;
+    // Both corrections of the zero start, once for all elements.
+    const auto rate =
+        static_cast<float>(lr() / (1 - std::pow(double{kBeta1}, t)));
+    const auto grow = static_cast<float>(1 / (1 - std::pow(double{kBeta2}, t)));
+    ForEach(
+        [rate, grow](float& xi, float& m, float& q, float g) {
+          m = kBeta1 * m + (1 - kBeta1) * g;
+          q = kBeta2 * q + (1 - kBeta2) * g * g;
+          xi -= rate * m / (std::sqrt(grow * q) + kEpsilon);
+        },
+        x, slots.vector("mean"), slots.vector("squares"), gradient);
+  }
+};
+
+template <typename Rule>
+bool Register(const char* name, const char* equation, const char* source) {
+  OptimizerEntry entry;
+  entry.equation = equation;
+  entry.source = source;
+  entry.make = [](float lr) -> std::unique_ptr<Optimizer> {
+    return std::make_unique<Rule>(lr);
+  };
+  Registry<OptimizerEntry>::Get().Add(name, std::move(entry));
+  return true;
+}
+
+const bool kRegistered =
+    Register<Sgd>("sgd", "x -= lr*g", "Robbins, Monro 1951") &&
+    Register<Momentum>("momentum", "v = 0.9*v + g; x -= lr*v",
+                       "Polyak 1964, in PyTorch's form") &&
+    Register<Nesterov>("nesterov", "v = 0.9*v + g; x -= lr*(g + 0.9*v)",
+                       "Nesterov 1983, in PyTorch's form") &&
+    Register<Adagrad>("adagrad", "G += g*g; x -= lr*g/(sqrt(G) + 1e-10)",
+                      "Duchi, Hazan, Singer 2011") &&
+    Register<Adam>("adam",
+                   "m = 0.9*m + 0.1*g; q = 0.999*q + 0.001*g*g; "
+                   "x -= lr*m/(1-0.9^t)/(sqrt(q/(1-0.999^t)) + 1e-8)",
+                   "Kingma, Ba 2015, arXiv:1412.6980");
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(
+    const std::string& name, float lr) {
+  const OptimizerEntry* entry = Registry<OptimizerEntry>::Get().Find(name);
+  if (entry == nullptr) {
+    return absl::InvalidArgumentError(
+        UnknownName("optimizer", name, OptimizerNames()));
+  }
+  if (!std::isfinite(lr) || lr <= 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("learning rate ", lr, " of optimizer ", name,
+                     ": expected a finite number above 0, for example 0.1"));
+  }
+  return entry->make(lr);
+}
+
+std::vector<std::string> OptimizerNames() {
+  return Registry<OptimizerEntry>::Get().names();
+}
+
+}  // namespace monsoon
