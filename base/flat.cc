@@ -15,8 +15,8 @@ class Heap final : public MemoryResource {
   void* Allocate(size_t bytes) override {
     return ::operator new(bytes, kAlignment);
   }
-  void Deallocate(void* memory, size_t bytes) override {
-    ::operator delete(memory, bytes, kAlignment);
+  void Deallocate(void* memory, size_t) override {
+    ::operator delete(memory, kAlignment);
   }
 };
 
