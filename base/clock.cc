@@ -11,6 +11,9 @@ namespace {
 
 class RealEvent final : public Event {
  public:
+  // Whoever was woken may destroy the event while Set() has yet to return.
+  ~RealEvent() override { absl::MutexLock lock(&mu_); }
+
   void Set() override {
     absl::MutexLock lock(&mu_);
     set_ = true;

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/process.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace monsoon {
+
+ProcessInfo ThisProcess() {
+  char host[256] = "";
+  if (::gethostname(host, sizeof(host) - 1) != 0) host[0] = '\0';
+  rusage usage = {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return {host, ::getpid(), int64_t{usage.ru_maxrss} * 1024};
+}
+
+}  // namespace monsoon

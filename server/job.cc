@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/process.h"
+#include "base/status_macros.h"
+
+namespace monsoon {
+namespace {
+
+absl::Status CheckWorkers(const pb::JobSpec& spec, const Traits& traits) {
+  if (spec.workers() < traits.min_workers ||
+      spec.workers() > traits.max_workers) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "trainer ", spec.trainer(), " with ", spec.workers(),
+        " workers, expected ", traits.min_workers, " to ", traits.max_workers));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRank(const pb::JoinRequest& request, int workers) {
+  if (request.worker() < 0 || request.worker() >= workers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rank ", request.worker(), " in a job of ", workers,
+                     " workers, expected 0 to ", workers - 1));
+  }
+  if (request.incarnation() == 0 || request.job_id() == 0) {
+    return absl::InvalidArgumentError(
+        "job_id and incarnation are random numbers, never 0");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
+                                                 int64_t max_bytes,
+                                                 Clock& clock) {
+  const pb::JobSpec& spec = request.spec();
+  RETURN_IF_ERROR(CheckRank(request, spec.workers()));
+  if (spec.samples() < 0) {
+    return absl::InvalidArgumentError("samples must be 0 or more");
+  }
+  ASSIGN_OR_RETURN(const ParameterLayout layout, LayoutFromProto(spec));
+  ASSIGN_OR_RETURN(const auto shards, ShardsFromProto(spec, layout.size()));
+  const int server = request.server_index();
+  if (server < 0 || server >= spec.servers()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("server index ", server, " of ", spec.servers(),
+                     " servers, expected 0 to servers - 1"));
+  }
+  int64_t bytes = 0;
+  for (const ShardRange& shard : shards) {
+    if (shard.server == server) bytes += shard.size * int64_t{sizeof(float)};
+  }
+  if (bytes > max_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the job puts ", bytes, " bytes of parameters on this server, which ",
+        "takes ", max_bytes, "; start more servers"));
+  }
+  JobFacts facts;
+  facts.workers = spec.workers();
+  ASSIGN_OR_RETURN(
+      MadeTrainer trainer,
+      MakeTrainer(spec.trainer(), {spec.hyper().begin(), spec.hyper().end()},
+                  facts));
+  RETURN_IF_ERROR(CheckWorkers(spec, trainer.trainer->traits()));
+  std::shared_ptr<Job> job(new Job(request, std::move(trainer), clock));
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (shards[i].server != server) continue;
+    const int index = static_cast<int>(i);
+    job->shards_[index] = std::make_unique<HostedShard>(
+        index, shards[i].size, *job->trainer_.trainer, spec.samples(), clock);
+  }
+  return job;
+}
+
+Job::Job(const pb::JoinRequest& request, MadeTrainer trainer, Clock& clock)
+    : id_(request.job_id()),
+      spec_(request.spec()),
+      server_index_(request.server_index()),
+      trainer_(std::move(trainer)),
+      clock_(clock) {}
+
+absl::Status Job::Join(const pb::JoinRequest& request) {
+  RETURN_IF_ERROR(SameJob(spec_, request.spec()));
+  RETURN_IF_ERROR(CheckRank(request, spec_.workers()));
+  if (request.server_index() != server_index_) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "this server is number ", server_index_, " of the job, this worker ",
+        "has it as number ", request.server_index(),
+        "; give --servers in the same order to all workers"));
+  }
+  const int worker = request.worker();
+  bool restarted = false;
+  std::vector<int> live;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto it = members_.find(worker);
+    if (it != members_.end() &&
+        it->second.incarnation != request.incarnation()) {
+      const Member& other = it->second;
+      if (other.report.state() == pb::RUNNING &&
+          clock_.Now() - other.heard < kLease) {
+        return absl::AlreadyExistsError(absl::StrCat(
+            "rank ", worker, " is taken by a living worker (host ",
+            other.report.host(), ", pid ", other.report.pid(),
+            "); give this one another --rank, 0 to ", spec_.workers() - 1));
+      }
+      restarted = true;
+    }
+    Member& member = members_[worker];
+    member = {request.incarnation(), clock_.Now(), {}};
+    live = Live();
+  }
+  for (auto& [index, shard] : shards_) {
+    if (restarted) shard->Restart(worker);
+    shard->SetLive(live);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Job::Check(int worker, uint64_t incarnation) {
+  const auto it = members_.find(worker);
+  if (it == members_.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("worker ", worker, " has not joined the job"));
+  }
+  if (it->second.incarnation != incarnation) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("worker ", worker, " was replaced by a newer process"));
+  }
+  it->second.heard = clock_.Now();
+  return absl::OkStatus();
+}
+
+std::vector<int> Job::Live() const {
+  std::vector<int> live;
+  for (const auto& [worker, member] : members_) {
+    if (member.report.state() == pb::RUNNING) live.push_back(worker);
+  }
+  return live;
+}
+
+absl::Status Job::Report(const pb::ReportRequest& request,
+                         pb::ReportReply& reply) {
+  bool left = false;
+  bool stopped = false;
+  std::vector<int> live;
+  {
+    absl::MutexLock lock(&mu_);
+    RETURN_IF_ERROR(Check(request.worker(), request.incarnation()));
+    Member& member = members_[request.worker()];
+    const pb::WorkerState state = request.report().state();
+    left = member.report.state() == pb::RUNNING && state != pb::RUNNING;
+    member.report = request.report();
+    if (left) last_end_ = clock_.Now();
+    if (left && state != pb::DONE && stop_state_ == pb::RUNNING) {
+      stop_state_ = state;
+      stop_ = absl::StrCat("worker ", request.worker(), ": ",
+                           request.report().message());
+      stopped = true;
+    }
+    live = Live();
+    reply.set_stop(stop_);
+  }
+  for (auto& [index, shard] : shards_) {
+    if (left) shard->SetLive(live);
+    if (stopped) shard->Stop(absl::AbortedError(reply.stop()));
+  }
+  return absl::OkStatus();
+}
+
+HostedShard* Job::FindShard(int index) const {
+  const auto it = shards_.find(index);
+  return it == shards_.end() ? nullptr : it->second.get();
+}
+
+void Job::Exchange(ExchangeCall& call) {
+  const pb::ExchangeRequest& request = call.request;
+  HostedShard* shard = FindShard(request.shard());
+  absl::Status status;
+  if (shard == nullptr) {
+    std::vector<int> here;
+    for (const auto& [index, held] : shards_) here.push_back(index);
+    status = absl::NotFoundError(
+        absl::StrCat("worker ", request.worker(), ": shard ", request.shard(),
+                     " is not on server ", server_index_, ", which has shards ",
+                     absl::StrJoin(here, ", ")));
+  } else if (request.worker() != -1 ||
+             request.kind() != pb::ExchangeRequest::PULL) {
+    absl::MutexLock lock(&mu_);
+    status = Check(request.worker(), request.incarnation());
+    if (status.ok() && !stop_.empty()) status = absl::AbortedError(stop_);
+  }
+  if (!status.ok()) {
+    call.Finish(std::move(status), {});
+    return;
+  }
+  shard->Exchange(call);
+}
+
+void Job::Cancel(ExchangeCall& call) {
+  HostedShard* shard = FindShard(call.request.shard());
+  if (shard != nullptr) shard->Cancel(call);
+}
+
+void Job::FillStatus(pb::JobStatus& status) const {
+  status.set_job_id(id_);
+  *status.mutable_spec() = spec_;
+  status.set_server_index(server_index_);
+  const ProcessInfo self = ThisProcess();
+  status.set_host(self.host);
+  status.set_pid(self.pid);
+  status.set_peak_rss_bytes(self.peak_rss_bytes);
+  status.set_over(Over());
+  absl::Time begin = absl::InfiniteFuture();
+  absl::Time end = absl::InfinitePast();
+  for (const auto& [index, shard] : shards_) {
+    const HostedShard::Counters counters = shard->counters();
+    if (index == shards_.begin()->first) {
+      status.set_samples_applied(counters.samples_applied);
+      status.set_samples_refused(counters.samples_refused);
+    }
+    begin = std::min(begin, counters.first_pull);
+    end = std::max(end, counters.last_apply);
+  }
+  absl::MutexLock lock(&mu_);
+  for (const auto& [worker, member] : members_) {
+    pb::Member& out = *status.add_members();
+    out.set_worker(worker);
+    out.set_incarnation(member.incarnation);
+    *out.mutable_report() = member.report;
+  }
+  if (end == absl::InfinitePast()) end = last_end_;  // nobody pushes
+  if (end == absl::InfinitePast()) end = clock_.Now();
+  if (begin < end) {
+    status.set_elapsed_s(absl::ToDoubleSeconds(end - begin));
+  }
+  status.set_stop_state(stop_state_);
+  status.set_stop(stop_);
+}
+
+bool Job::Over() const {
+  absl::MutexLock lock(&mu_);
+  const absl::Time silent = clock_.Now() - kLease;
+  return std::all_of(members_.begin(), members_.end(), [&](const auto& entry) {
+    const Member& member = entry.second;
+    const bool ended =
+        member.report.state() != pb::RUNNING && !member.report.keeps_job();
+    return ended || member.heard < silent;
+  });
+}
+
+}  // namespace monsoon

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "proto/convert.h"
+#include "server/hosted_shard.h"
+#include "trainers/trainer.h"
+
+namespace monsoon {
+
+// A worker that has been silent for this long may be replaced by another of
+// the same rank, and a job whose workers all have, by the next job.
+inline constexpr absl::Duration kLease = absl::Seconds(10);
+
+// One server's part of a job: its shards and who takes part. Thread-safe. Lock
+// order: Job::mu_ before a shard's.
+class Job {
+ public:
+  // Checks the request of the worker of rank 0 and makes the shards.
+  // INVALID_ARGUMENT for what cannot be; RESOURCE_EXHAUSTED for more than
+  // `max_bytes` of parameters.
+  static absl::StatusOr<std::shared_ptr<Job>> Create(
+      const pb::JoinRequest& request, int64_t max_bytes, Clock& clock);
+
+  uint64_t id() const { return id_; }
+  const pb::JobSpec& spec() const { return spec_; }
+
+  // Compares the request with the job and takes the worker in.
+  absl::Status Join(const pb::JoinRequest& request);
+  absl::Status Report(const pb::ReportRequest& request, pb::ReportReply& reply);
+  void Exchange(ExchangeCall& call);
+  void Cancel(ExchangeCall& call);
+  void FillStatus(pb::JobStatus& status) const;
+  // Every worker that came has ended or fallen silent.
+  bool Over() const;
+
+ private:
+  struct Member {
+    uint64_t incarnation = 0;
+    absl::Time heard;
+    pb::WorkerReport report;
+  };
+
+  Job(const pb::JoinRequest& request, MadeTrainer trainer, Clock& clock);
+
+  // The worker is a member, under this incarnation; it has been heard.
+  absl::Status Check(int worker, uint64_t incarnation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::vector<int> Live() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  HostedShard* FindShard(int index) const;
+
+  const uint64_t id_;
+  const pb::JobSpec spec_;
+  const int server_index_;
+  const MadeTrainer trainer_;
+  Clock& clock_;
+  std::map<int, std::unique_ptr<HostedShard>> shards_;  // constant after Create
+
+  mutable absl::Mutex mu_;
+  std::map<int, Member> members_ ABSL_GUARDED_BY(mu_);
+  absl::Time last_end_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  pb::WorkerState stop_state_ ABSL_GUARDED_BY(mu_) = pb::RUNNING;
+  std::string stop_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace monsoon

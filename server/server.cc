@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace monsoon {
+
+Server::Server(Clock& clock, ServerOptions options)
+    : clock_(clock), options_(std::move(options)) {}
+
+Server::JobRef Server::job() const {
+  absl::MutexLock lock(&mu_);
+  return job_;
+}
+
+absl::StatusOr<Server::JobRef> Server::JobOf(uint64_t id) const {
+  JobRef present = job();
+  if (present == nullptr || present->id() != id) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "job ", absl::Hex(id), " is not on this server",
+        present == nullptr
+            ? std::string()
+            : absl::StrCat(", job ", absl::Hex(present->id()), " is")));
+  }
+  return present;
+}
+
+void Server::Log(const std::string& line) const {
+  if (options_.log) options_.log(line);
+}
+
+absl::Status Server::GetJob(const pb::GetJobRequest&, pb::JobStatus& reply) {
+  const JobRef present = job();
+  if (present == nullptr) {
+    return absl::NotFoundError(
+        "no job on this server yet; the worker of rank 0 brings it");
+  }
+  present->FillStatus(reply);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Join(const pb::JoinRequest& request, pb::JoinReply&) {
+  JobRef joined;
+  absl::Status status;
+  bool created = false;
+  {
+    absl::MutexLock lock(&mu_);
+    const bool free = job_ == nullptr || job_->Over();
+    const bool creates = request.worker() == 0 && free &&
+                         (job_ == nullptr || job_->id() != request.job_id());
+    if (creates) {
+      ASSIGN_OR_RETURN(job_, Job::Create(request, options_.max_bytes, clock_));
+      // Before anyone can see it: a job without members counts as over.
+      status = job_->Join(request);
+    } else if (job_ == nullptr || (free && job_->id() != request.job_id())) {
+      return absl::NotFoundError(
+          "no job on this server yet; start the worker of rank 0");
+    }
+    joined = job_;
+    created = creates;
+  }
+  if (!created) status = joined->Join(request);
+  Log(status.ok() ? absl::StrCat("worker ", request.worker(), " joined job ",
+                                 absl::Hex(joined->id()), " (trainer ",
+                                 joined->spec().trainer(), ", ",
+                                 joined->spec().workers(), " workers)")
+                  : absl::StrCat("worker ", request.worker(),
+                                 " refused: ", status.message()));
+  return status;
+}
+
+absl::Status Server::Report(const pb::ReportRequest& request,
+                            pb::ReportReply& reply) {
+  ASSIGN_OR_RETURN(const JobRef present, JobOf(request.job_id()));
+  RETURN_IF_ERROR(present->Report(request, reply));
+  const pb::WorkerReport& report = request.report();
+  if (report.state() != pb::RUNNING) {
+    Log(absl::StrCat("worker ", request.worker(),
+                     " ended: ", pb::WorkerState_Name(report.state()),
+                     report.message().empty() ? "" : ", ", report.message()));
+  }
+  return absl::OkStatus();
+}
+
+void Server::Exchange(ExchangeCall& call) {
+  absl::StatusOr<JobRef> present = JobOf(call.request.job_id());
+  if (!present.ok()) {
+    call.Finish(present.status(), {});
+    return;
+  }
+  (*present)->Exchange(call);
+}
+
+void Server::Cancel(ExchangeCall& call) {
+  absl::StatusOr<JobRef> present = JobOf(call.request.job_id());
+  if (present.ok()) (*present)->Cancel(call);
+}
+
+}  // namespace monsoon

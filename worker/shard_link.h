@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/layout.h"
+#include "base/serial.h"
+#include "trainers/trainer.h"
+#include "transport/server_calls.h"
+
+namespace monsoon {
+
+// The Link of a worker over the shards of all servers: all in flight at once,
+// each retried under its own sequence number while its server cannot be
+// reached, until the link's deadline. One thread at a time.
+class ShardLink final : public Link {
+ public:
+  struct Config {
+    std::vector<ServerCalls*> servers;  // outlive the link
+    std::vector<ShardRange> shards;
+    uint64_t job_id = 0;
+    int worker = 0;  // -1: an observer, who may only pull
+    uint64_t incarnation = 0;
+    // How long one call may take in all, retries and waits included.
+    absl::Duration timeout = absl::Seconds(60);
+  };
+  // Counted since the start; an exchange counts once, whatever its shards.
+  struct Counters {
+    int64_t pushes = 0;
+    int64_t pulls = 0;
+    int64_t bytes_up = 0;  // payload
+    int64_t bytes_down = 0;
+    int64_t samples_refused = 0;
+    std::map<int64_t, int64_t> staleness;  // -> shard pushes that had it
+  };
+
+  ShardLink(Config config, Clock& clock);
+  ~ShardLink() override;
+
+  // Pushes say how many steps and samples of `replica` they stand for: what is
+  // pending, once. The replica outlives the link. Without one, 0.
+  void Attach(const Replica& replica) { replica_ = &replica; }
+
+  // Puts the initial center, which is kept where there is none yet.
+  absl::Status Initialize(const Flat& center);
+  absl::Status Pull(Flat& center, Freshness need = {}) override;
+  absl::Status Push(const Flat& update, float weight = 1) override;
+  absl::Status PushPull(const Flat& update, Flat& reply, float weight = 1,
+                        Freshness need = {}) override;
+
+  const Counters& counters() const { return counters_; }
+
+  void Save(Writer& writer) const;
+  absl::Status Load(Reader& reader);
+
+ private:
+  class Call;
+
+  // One exchange with every shard; `update` and `reply` may be null.
+  absl::Status Exchange(pb::ExchangeRequest::Kind kind, const Flat* update,
+                        Flat* reply, float weight, Freshness need);
+  // Sends what has not succeeded, waits, and says what is to be retried.
+  absl::Status Round(std::vector<std::unique_ptr<Call>>& calls,
+                     absl::Time deadline, bool& retry);
+  void Count(const std::vector<std::unique_ptr<Call>>& calls);
+
+  const Config config_;
+  Clock& clock_;
+  const Replica* replica_ = nullptr;
+  int64_t accounted_step_ = 0;      // pending up to here was pushed
+  std::vector<int64_t> sequences_;  // pushes so far, by shard
+  Counters counters_;
+};
+
+}  // namespace monsoon

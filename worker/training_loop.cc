@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/training_loop.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace monsoon {
+
+absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
+  Step step;
+  step.samples = source_.Next();
+  if (step.samples == 0) {
+    if (replica_.pending > 0) RETURN_IF_ERROR(Exchange());
+    return step;
+  }
+  trainer_.BeforeGradient(replica_);
+  step.loss = source_.Gradient(replica_.x, trainer_.Sink(replica_));
+  if (!std::isfinite(step.loss)) return Diverged("the loss", step.loss);
+  trainer_.AfterGradient(replica_);
+  ++replica_.step;
+  ++replica_.pending;
+  replica_.pending_samples += step.samples;
+  if (trainer_.Due(replica_)) RETURN_IF_ERROR(Exchange());
+  return step;
+}
+
+absl::Status TrainingLoop::Exchange() {
+  const absl::Status status = trainer_.Exchange(replica_, link_);
+  if (absl::IsInvalidArgument(status)) {
+    // A server refuses what is not finite: was it ours?
+    const Flat* suspects[] = {&replica_.x, &replica_.gradient};
+    for (const Flat* suspect : suspects) {
+      const int64_t at = FirstNotFinite(suspect->span());
+      if (at >= 0) return Diverged("the update", (*suspect)[at]);
+    }
+  }
+  RETURN_IF_ERROR(status);
+  replica_.pending = 0;
+  replica_.pending_samples = 0;
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::Diverged(const char* what, double found) const {
+  return absl::OutOfRangeError(absl::StrCat(
+      "training diverged: ", what, " is ", found, " at step ",
+      replica_.step + 1, " of worker ", replica_.worker,
+      "; lower --lr (now ", replica_.optimizer().lr(),
+      ") or the trainer's window"));
+}
+
+}  // namespace monsoon

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "base/flat.h"
+#include "trainers/trainer.h"
+
+namespace monsoon {
+
+// What the loop learns from: batches of data through a model, or a function
+// with a known minimum in a test. One thread.
+class GradientSource {
+ public:
+  virtual ~GradientSource() = default;
+  // Makes the next batch ready; its number of samples, 0 at the end of data.
+  virtual int Next() = 0;
+  // The mean loss of that batch at x; its gradient goes to the sink.
+  virtual float Gradient(const Flat& x, const GradientSink& sink) = 0;
+};
+
+// The one training loop: the order in which it calls a trainer's worker half
+// is the meaning of the Trainer interface. No branch on the algorithm. One
+// thread; everything outlives the loop.
+class TrainingLoop {
+ public:
+  // What a step did.
+  struct Step {
+    int samples = 0;  // 0: the data has ended and the tail was exchanged
+    float loss = 0;   // mean over them
+  };
+
+  TrainingLoop(const Trainer& trainer, Replica& replica, Link& link,
+               GradientSource& source)
+      : trainer_(trainer), replica_(replica), link_(link), source_(source) {}
+
+  absl::Status Start() { return trainer_.Start(replica_, link_); }
+  // One batch, and the exchange if it is due. OUT_OF_RANGE: diverged, with
+  // the step and what to do; otherwise what the link says.
+  absl::StatusOr<Step> Next();
+
+ private:
+  absl::Status Exchange();
+  absl::Status Diverged(const char* what, double found) const;
+
+  const Trainer& trainer_;
+  Replica& replica_;
+  Link& link_;
+  GradientSource& source_;
+};
+
+}  // namespace monsoon
