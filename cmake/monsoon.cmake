@@ -9,7 +9,9 @@ target_compile_options(monsoon_options INTERFACE
   # Bit-identical results need a * b + c to mean the same in every file.
   -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  target_compile_options(monsoon_options INTERFACE -Wthread-safety)
+  # Pragmas of GCC that only say what loops may assume.
+  target_compile_options(monsoon_options INTERFACE
+    -Wthread-safety -Wno-unknown-pragmas)
 endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND MONSOON_ARCH)
   target_compile_options(monsoon_options INTERFACE -march=${MONSOON_ARCH})
@@ -19,6 +21,11 @@ if(MONSOON_SANITIZE)
     -fsanitize=${MONSOON_SANITIZE} -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
   target_link_options(monsoon_options INTERFACE -fsanitize=${MONSOON_SANITIZE})
+endif()
+if(MONSOON_SANITIZE STREQUAL "thread")
+  add_library(monsoon_tsan_mutex OBJECT cmake/tsan_mutex.cc)
+  target_include_directories(monsoon_tsan_mutex PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(monsoon_tsan_mutex PRIVATE monsoon_options)
 endif()
 
 # monsoon_library(NAME SOURCES a.cc ... DEPS target ...)
@@ -38,7 +45,8 @@ function(monsoon_link target)
   foreach(name IN LISTS ARGN)
     target_link_libraries(${target} PRIVATE monsoon_${name})
   endforeach()
-  target_link_libraries(${target} PRIVATE monsoon_options)
+  target_link_libraries(${target} PRIVATE monsoon_options
+    $<TARGET_NAME_IF_EXISTS:monsoon_tsan_mutex>)
 endfunction()
 
 # monsoon_binary(NAME SOURCES main.cc LIBRARIES base trainers ...)
