@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/bench_row.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace monsoon {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::Status Wrong(const char* key, const Json& object, const char* expected) {
+  const auto found = object.find(key);
+  return absl::DataLossError(absl::StrCat(
+      "a summary has ", found == object.end() ? "nothing" : found->dump(),
+      " for \"", key, "\"; expected ", expected));
+}
+
+absl::Status Read(const Json& object, const char* key, std::string& value) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_string()) {
+    return Wrong(key, object, "a text");
+  }
+  value = found->get<std::string>();
+  return absl::OkStatus();
+}
+
+template <typename Number>
+absl::Status ReadCount(const Json& object, const char* key, Number& value) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_number_unsigned()) {
+    return Wrong(key, object, "a whole number");
+  }
+  value = found->get<Number>();
+  return absl::OkStatus();
+}
+
+// Null is NaN: JSON has no other way to say that a number is not finite.
+absl::Status Read(const Json& object, const char* key, double& value) {
+  const auto found = object.find(key);
+  if (found == object.end() || !(found->is_number() || found->is_null())) {
+    return Wrong(key, object, "a number or null");
+  }
+  value = found->is_null() ? BenchRow::kNone : found->get<double>();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<BenchRow> ParseBenchRow(absl::string_view line) {
+  // The last argument: a text that is no JSON gives a discarded value, and
+  // nothing is thrown.
+  const Json object = Json::parse(line.begin(), line.end(), nullptr, false);
+  if (!object.is_object()) {
+    return absl::DataLossError(
+        absl::StrCat("expected a summary as one JSON object, found \"",
+                     line.substr(0, 60), line.size() > 60 ? "...\"" : "\""));
+  }
+  BenchRow row;
+  RETURN_IF_ERROR(Read(object, "trainer", row.trainer));
+  RETURN_IF_ERROR(Read(object, "model", row.model));
+  RETURN_IF_ERROR(Read(object, "status", row.status));
+  RETURN_IF_ERROR(ReadCount(object, "batch_size", row.batch_size));
+  RETURN_IF_ERROR(ReadCount(object, "workers", row.workers));
+  RETURN_IF_ERROR(ReadCount(object, "seed", row.seed));
+  RETURN_IF_ERROR(Read(object, "elapsed_s", row.elapsed_s));
+  RETURN_IF_ERROR(Read(object, "samples_per_s", row.samples_per_s));
+  RETURN_IF_ERROR(Read(object, "staleness_mean", row.staleness_mean));
+  RETURN_IF_ERROR(Read(object, "staleness_p95", row.staleness_p95));
+  RETURN_IF_ERROR(Read(object, "test_acc", row.test_acc));
+  return row;
+}
+
+}  // namespace monsoon

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace monsoon {
+
+// One finished run of a bench: the fields of its summary that tables and plans
+// read. A value; a number that the summary has as null is NaN.
+struct BenchRow {
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+  std::string trainer;
+  std::string model;
+  std::string status;  // done, diverged, interrupted, failed
+  int batch_size = 0;
+  int workers = 0;
+  uint64_t seed = 0;
+  double elapsed_s = kNone;  // first batch to last applied update
+  double samples_per_s = kNone;
+  double staleness_mean = kNone;
+  double staleness_p95 = kNone;
+  double test_acc = kNone;
+};
+
+// Reads one line of results.jsonl. DATA_LOSS says what is wrong with it.
+absl::StatusOr<BenchRow> ParseBenchRow(absl::string_view line);
+
+}  // namespace monsoon

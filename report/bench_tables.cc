@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/bench_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace monsoon {
+namespace {
+
+// What a table is about.
+struct Measure {
+  const char* name;
+  double BenchRow::*value;
+  int digits;
+};
+
+constexpr Measure kElapsed = {"elapsed seconds", &BenchRow::elapsed_s, 2};
+constexpr Measure kAccuracy = {"test accuracy", &BenchRow::test_acc, 4};
+
+std::string Number(double value, int digits) {
+  return std::isfinite(value) ? absl::StrFormat("%.*f", digits, value) : "-";
+}
+
+// The runs of one cell.
+struct Cell {
+  Spread spread;       // of those that are done
+  int done = 0;        // how many those are
+  std::string ending;  // how the first of the others ended
+};
+
+Cell CellOf(absl::Span<const BenchRow> rows, const std::string& model,
+            const std::string& trainer, int batch_size,
+            const Measure& measure) {
+  Cell cell;
+  std::vector<double> values;
+  for (const BenchRow& row : rows) {
+    if (row.model != model || row.trainer != trainer ||
+        row.batch_size != batch_size) {
+      continue;
+    }
+    if (row.status == "done") {
+      values.push_back(row.*measure.value);
+      ++cell.done;
+    } else if (cell.ending.empty()) {
+      cell.ending = row.status;
+    }
+  }
+  cell.spread = MeasureSpread(std::move(values));
+  return cell;
+}
+
+std::string CellText(const Cell& cell, const BenchMatrix& matrix, int digits) {
+  if (cell.done == 0) return cell.ending.empty() ? "-" : cell.ending;
+  std::string text = Number(cell.spread.median, digits);
+  if (matrix.repeat > 1) {
+    absl::StrAppend(&text, " (", Number(cell.spread.min, digits), "..",
+                    Number(cell.spread.max, digits), ")");
+  }
+  if (cell.done < matrix.repeat) {
+    absl::StrAppend(&text, " ", cell.done, "/", matrix.repeat);
+  }
+  return text;
+}
+
+// "adag", or "single (1 worker)" where the others had more.
+std::string ColumnName(const BenchMatrix& matrix,
+                       absl::Span<const BenchRow> rows,
+                       const std::string& trainer) {
+  for (const BenchRow& row : rows) {
+    if (row.trainer == trainer && row.workers != matrix.workers) {
+      return absl::StrCat(trainer, " (", row.workers, " worker",
+                          row.workers == 1 ? ")" : "s)");
+    }
+  }
+  return trainer;
+}
+
+std::vector<Table> PivotTables(const BenchMatrix& matrix,
+                               absl::Span<const BenchRow> rows,
+                               const Measure& measure) {
+  std::vector<Table> tables;
+  for (const std::string& model : matrix.models) {
+    Table table;
+    table.title =
+        absl::StrCat(model, " on ", matrix.setting, ": ", measure.name);
+    if (matrix.repeat > 1) {
+      absl::StrAppend(&table.title, ", median (min..max) of ", matrix.repeat);
+    }
+    table.columns = {"batch"};
+    for (const std::string& trainer : matrix.trainers) {
+      table.columns.push_back(ColumnName(matrix, rows, trainer));
+    }
+    for (const int batch_size : matrix.batch_sizes) {
+      std::vector<std::string> texts = {absl::StrCat(batch_size)};
+      for (size_t i = 0; i < matrix.trainers.size(); ++i) {
+        const Cell cell =
+            CellOf(rows, model, matrix.trainers[i], batch_size, measure);
+        texts.push_back(CellText(cell, matrix, measure.digits));
+      }
+      table.rows.push_back(std::move(texts));
+    }
+    tables.push_back(std::move(table));
+  }
+  return tables;
+}
+
+Table Sheet(const BenchMatrix& matrix, absl::Span<const BenchRow> rows,
+            const Measure& measure) {
+  Table table;
+  table.columns = {"model", "batch_size"};
+  for (const std::string& trainer : matrix.trainers) {
+    table.columns.push_back(trainer);
+    if (matrix.repeat == 1) continue;
+    table.columns.push_back(absl::StrCat(trainer, "_min"));
+    table.columns.push_back(absl::StrCat(trainer, "_max"));
+  }
+  const auto text = [](double value) {
+    return std::isfinite(value) ? absl::StrFormat("%.6g", value) : "";
+  };
+  for (const std::string& model : matrix.models) {
+    for (const int batch_size : matrix.batch_sizes) {
+      std::vector<std::string> texts = {model, absl::StrCat(batch_size)};
+      for (const std::string& trainer : matrix.trainers) {
+        const Spread spread =
+            CellOf(rows, model, trainer, batch_size, measure).spread;
+        texts.push_back(text(spread.median));
+        if (matrix.repeat == 1) continue;
+        texts.push_back(text(spread.min));
+        texts.push_back(text(spread.max));
+      }
+      table.rows.push_back(std::move(texts));
+    }
+  }
+  return table;
+}
+
+// The place of a value in a list; behind all when it is not there.
+template <typename Value>
+size_t Place(const std::vector<Value>& values, const Value& value) {
+  return std::find(values.begin(), values.end(), value) - values.begin();
+}
+
+}  // namespace
+
+Spread MeasureSpread(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  Spread spread;
+  spread.count = static_cast<int>(values.size());
+  if (values.empty()) return spread;
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  spread.min = values.front();
+  spread.max = values.back();
+  spread.median = values.size() % 2 == 1
+                      ? values[middle]
+                      : (values[middle - 1] + values[middle]) / 2;
+  return spread;
+}
+
+std::vector<Table> ElapsedTables(const BenchMatrix& matrix,
+                                 absl::Span<const BenchRow> rows) {
+  return PivotTables(matrix, rows, kElapsed);
+}
+
+std::vector<Table> AccuracyTables(const BenchMatrix& matrix,
+                                  absl::Span<const BenchRow> rows) {
+  return PivotTables(matrix, rows, kAccuracy);
+}
+
+Table ElapsedSheet(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
+  return Sheet(matrix, rows, kElapsed);
+}
+
+Table AccuracySheet(const BenchMatrix& matrix,
+                    absl::Span<const BenchRow> rows) {
+  return Sheet(matrix, rows, kAccuracy);
+}
+
+Table RunsTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
+  std::vector<BenchRow> sorted(rows.begin(), rows.end());
+  const auto key = [&matrix](const BenchRow& row) {
+    return std::make_tuple(Place(matrix.models, row.model),
+                           Place(matrix.batch_sizes, row.batch_size),
+                           Place(matrix.trainers, row.trainer), row.seed);
+  };
+  std::stable_sort(
+      sorted.begin(), sorted.end(),
+      [&key](const BenchRow& a, const BenchRow& b) { return key(a) < key(b); });
+  Table table;
+  table.title = absl::StrCat("Runs on ", matrix.setting);
+  table.columns = {"model",         "trainer",   "batch",     "workers",
+                   "seed",          "elapsed s", "samples/s", "staleness",
+                   "test accuracy", "status"};
+  for (const BenchRow& row : sorted) {
+    table.rows.push_back(
+        {row.model, row.trainer, absl::StrCat(row.batch_size),
+         absl::StrCat(row.workers), absl::StrCat(row.seed),
+         Number(row.elapsed_s, 2), Number(row.samples_per_s, 0),
+         Number(row.staleness_mean, 2), Number(row.test_acc, 4), row.status});
+  }
+  return table;
+}
+
+}  // namespace monsoon

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/bench_tables.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "report/bench_row.h"
+#include "report/table.h"
+
+namespace monsoon {
+namespace {
+
+BenchRow Row(const std::string& trainer, int batch_size, uint64_t seed,
+             double elapsed_s, double test_acc) {
+  BenchRow row;
+  row.trainer = trainer;
+  row.model = "mlp";
+  row.status = "done";
+  row.batch_size = batch_size;
+  row.workers = trainer == "single" ? 1 : 2;
+  row.seed = seed;
+  row.elapsed_s = elapsed_s;
+  row.samples_per_s = 60000 / elapsed_s;
+  row.staleness_mean = 1.25;
+  row.test_acc = test_acc;
+  return row;
+}
+
+BenchRow Ended(BenchRow row, const std::string& status) {
+  row.status = status;
+  row.elapsed_s = row.test_acc = row.samples_per_s = BenchRow::kNone;
+  return row;
+}
+
+const BenchMatrix kMatrix = {.models = {"mlp"},
+                             .trainers = {"single", "adag"},
+                             .batch_sizes = {64, 16},
+                             .repeat = 3,
+                             .workers = 2,
+                             .setting = "fashion-mnist, 2 workers"};
+
+std::vector<BenchRow> Rows() {
+  return {Row("adag", 64, 2, 2.5, 0.85),
+          Row("single", 16, 1, 9, 0.86),
+          Row("adag", 64, 1, 2.25, 0.84),
+          Row("single", 64, 3, 4, 0.83),
+          Row("adag", 64, 3, 11.0, 0.875),
+          Row("single", 64, 2, 5, 0.82),
+          Ended(Row("single", 64, 1, 0, 0), "failed"),
+          Ended(Row("adag", 16, 1, 0, 0), "diverged")};
+}
+
+TEST_CASE("the median of an odd number of values is the middle one") {
+  const Spread spread = MeasureSpread({3, 1, 20});
+  CHECK(spread.median == 3);
+  CHECK(spread.min == 1);
+  CHECK(spread.max == 20);
+  CHECK(spread.count == 3);
+}
+
+TEST_CASE(
+    "the median of an even number of values lies between the middle two") {
+  CHECK(MeasureSpread({4, 1, 2, 100}).median == 3);
+}
+
+TEST_CASE("values that are not finite do not count") {
+  const Spread spread = MeasureSpread({BenchRow::kNone, 7, INFINITY});
+  CHECK(spread.median == 7);
+  CHECK(spread.count == 1);
+  CHECK(MeasureSpread({}).count == 0);
+  CHECK(std::isnan(MeasureSpread({BenchRow::kNone}).median));
+}
+
+TEST_CASE("the elapsed table has batches down, trainers across, holes named") {
+  const std::vector<Table> tables = ElapsedTables(kMatrix, Rows());
+  REQUIRE(tables.size() == 1);
+  CHECK(FormatText(tables[0]) ==
+        "mlp on fashion-mnist, 2 workers: elapsed seconds, median (min..max) "
+        "of 3\n"
+        "  batch      single (1 worker)                adag\n"
+        "  64     4.50 (4.00..5.00) 2/3  2.50 (2.25..11.00)\n"
+        "  16     9.00 (9.00..9.00) 1/3            diverged\n");
+}
+
+TEST_CASE("a single repeat needs no spread, and a missing cell is a dash") {
+  BenchMatrix once = kMatrix;
+  once.repeat = 1;
+  const std::vector<Table> tables =
+      AccuracyTables(once, {Row("single", 64, 1, 4, 0.83218)});
+  REQUIRE(tables.size() == 1);
+  CHECK(tables[0].title == "mlp on fashion-mnist, 2 workers: test accuracy");
+  CHECK(tables[0].rows == std::vector<std::vector<std::string>>{
+                              {"64", "0.8322", "-"}, {"16", "-", "-"}});
+}
+
+TEST_CASE("every model has tables of its own") {
+  BenchMatrix two = kMatrix;
+  two.models = {"mlp", "cnn"};
+  BenchRow row = Row("adag", 16, 1, 3, 0.9);
+  row.model = "cnn";
+  const std::vector<Table> tables = AccuracyTables(two, {row});
+  REQUIRE(tables.size() == 2);
+  CHECK(tables[0].rows[1][2] == "-");
+  CHECK(tables[1].rows[1][2] == "0.9000 (0.9000..0.9000) 1/3");
+}
+
+TEST_CASE("a sheet has plain numbers and empty fields for what is not done") {
+  CHECK(FormatCsv(ElapsedSheet(kMatrix, Rows())) ==
+        "model,batch_size,single,single_min,single_max,adag,adag_min,adag_max\n"
+        "mlp,64,4.5,4,5,2.5,2.25,11\n"
+        "mlp,16,9,9,9,,,\n");
+}
+
+TEST_CASE("the table of runs follows the order of the matrix") {
+  const Table table = RunsTable(kMatrix, Rows());
+  REQUIRE(table.rows.size() == 8);
+  CHECK(table.rows[0] == std::vector<std::string>{"mlp", "single", "64", "1",
+                                                  "1", "-", "-", "1.25", "-",
+                                                  "failed"});
+  CHECK(table.rows[1] == std::vector<std::string>{"mlp", "single", "64", "1",
+                                                  "2", "5.00", "12000", "1.25",
+                                                  "0.8200", "done"});
+  CHECK(table.rows[3][1] == "adag");
+  CHECK(table.rows[7][2] == "16");
+}
+
+TEST_CASE("Markdown aligns, and CSV quotes what needs it") {
+  const Table table = {"T", {"name", "n"}, {{"a,b", "1"}, {"say \"x\"", "22"}}};
+  CHECK(FormatMarkdown(table) ==
+        "**T**\n\n"
+        "| name    |  n |\n"
+        "|---------|---:|\n"
+        "| a,b     |  1 |\n"
+        "| say \"x\" | 22 |\n");
+  CHECK(FormatCsv(table) == "name,n\n\"a,b\",1\n\"say \"\"x\"\"\",22\n");
+}
+
+TEST_CASE("a line of results is read, with null for what is not finite") {
+  const auto row = ParseBenchRow(
+      R"({"trainer":"adag","model":"mlp","status":"diverged","batch_size":64,)"
+      R"("workers":2,"seed":18446744073709551615,"elapsed_s":1.5,)"
+      R"("samples_per_s":40000,"staleness_mean":0.5,"staleness_p95":null,)"
+      R"("test_acc":null,"other":[1]})");
+  REQUIRE(row.ok());
+  CHECK(row->trainer == "adag");
+  CHECK(row->status == "diverged");
+  CHECK(row->seed == 18446744073709551615u);
+  CHECK(row->elapsed_s == 1.5);
+  CHECK(std::isnan(row->test_acc));
+}
+
+TEST_CASE("a line that is torn, or not a summary, is data loss") {
+  const std::string line = GENERATE(
+      "", "{\"trainer\":\"ad", "[1]", "{}", "{\"trainer\":1}",
+      R"({"trainer":"adag","model":"mlp","status":"done","batch_size":-1})");
+  const auto row = ParseBenchRow(line);
+  CHECK(row.status().code() == absl::StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace monsoon
