@@ -44,9 +44,4 @@ void AddFlags(CLI::App& app, Flags& flags,
 absl::Status ReadFlags(CLI::App& app, int argc, const char* const* argv,
                        FileSystem& files, Flags& flags);
 
-// The file that repeats a run: `monsoon train --config FILE`. Resolved options
-// in, TOML out; every hyper-parameter of the trainer is in its [set] table.
-// Leaves out the run folder, which cannot be the same again.
-std::string ConfigText(const Options& options);
-
 }  // namespace monsoon

@@ -6,9 +6,11 @@
 #include <set>
 #include <string>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "proto/convert.h"
 #include "proto/monsoon.pb.h"
+#include "trainers/trainer.h"
 
 namespace monsoon {
 
@@ -42,9 +44,18 @@ struct Options {
 // accepted.
 absl::Status ResolveOptions(Options& options);
 
+// The trainer of resolved options, with every hyper-parameter in force.
+absl::StatusOr<MadeTrainer> TrainerOf(const Options& options);
+
+// What can be checked once the number of training samples is known: everybody
+// has some, and a whole batch. INVALID_ARGUMENT, before any work.
+absl::Status CheckDataSize(const Options& options, int64_t samples);
+
 // The choices that all workers of a job share, as JobSpec.settings, and back:
-// only what the person has not given is taken from the job.
+// only what the person has not given is taken from the job, which also says
+// trainer, hyper-parameters and workers.
 void SettingsToSpec(const Options& options, pb::JobSpec& spec);
+// INVALID_ARGUMENT for a setting that is no value of its key.
 absl::Status SettingsFromSpec(const pb::JobSpec& spec, Options& options);
 
 }  // namespace monsoon

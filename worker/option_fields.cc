@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/option_fields.h"
+
+#include <charconv>
+#include <cmath>
+#include <type_traits>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "base/status_macros.h"
+#include "data/dataset.h"
+#include "models/model.h"
+#include "trainers/optimizer.h"
+#include "trainers/trainer.h"
+
+namespace monsoon {
+namespace {
+
+template <typename Value>
+std::string Shortest(Value value) {
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof(text), value).ptr;
+  return std::string(text, end);
+}
+
+bool Parse(absl::string_view text, std::string& value) {
+  value = std::string(text);
+  return true;
+}
+bool Parse(absl::string_view text, double& value) {
+  return absl::SimpleAtod(text, &value) && std::isfinite(value);
+}
+bool Parse(absl::string_view text, absl::Duration& value) {
+  double seconds = 0;
+  if (!Parse(text, seconds)) return false;
+  value = absl::Seconds(seconds);
+  return true;
+}
+template <typename Integer>
+bool Parse(absl::string_view text, Integer& value) {
+  return absl::SimpleAtoi(text, &value);
+}
+
+template <typename Value>
+double Number(Value value) {
+  return static_cast<double>(value);
+}
+double Number(absl::Duration value) { return absl::ToDoubleSeconds(value); }
+
+std::string Text(const std::string& value) { return value; }
+std::string Text(absl::Duration value) {
+  return Shortest(absl::ToDoubleSeconds(value));
+}
+template <typename Value>
+std::string Text(Value value) {
+  return Shortest(value);
+}
+
+template <typename Value>
+constexpr bool kIsText = std::is_same_v<Value, std::string>;
+
+std::string Accepted(const OptionField& field) {
+  const bool whole =
+      !std::holds_alternative<double Options::*>(field.member) &&
+      !std::holds_alternative<absl::Duration Options::*>(field.member);
+  std::string accepted = whole ? "a whole number" : "a number";
+  if (std::isfinite(field.min)) {
+    absl::StrAppend(&accepted, field.min_open ? " above " : ", at least ",
+                    Shortest(field.min));
+  }
+  if (std::isfinite(field.max)) {
+    absl::StrAppend(&accepted, ", at most ", Shortest(field.max));
+  }
+  return accepted;
+}
+
+absl::Status Bad(const OptionField& field, absl::string_view found) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("found \"", found, "\", expected ", Accepted(field)));
+}
+
+std::string Listed(absl::string_view what, const std::vector<std::string>& of) {
+  return absl::StrCat(what, absl::StrJoin(of, ", "));
+}
+
+}  // namespace
+
+std::string OptionField::key() const {
+  return absl::StrReplaceAll(name, {{"-", "_"}});
+}
+
+bool OptionField::is_text() const {
+  return std::holds_alternative<std::string Options::*>(member);
+}
+
+absl::Status OptionField::Set(absl::string_view text, Options& options) const {
+  const bool parsed = std::visit(
+      [&](auto place) { return Parse(text, options.*place); }, member);
+  if (!parsed) return Bad(*this, text);
+  return Check(options);
+}
+
+std::string OptionField::Get(const Options& options) const {
+  return std::visit([&](auto place) { return Text(options.*place); }, member);
+}
+
+absl::Status OptionField::Check(const Options& options) const {
+  const bool inside = std::visit(
+      [&](auto place) {
+        const auto& value = options.*place;
+        if constexpr (kIsText<std::decay_t<decltype(value)>>) {
+          return true;
+        } else {
+          const double number = Number(value);
+          return (min_open ? number > min : number >= min) && number <= max;
+        }
+      },
+      member);
+  return inside ? absl::OkStatus() : Bad(*this, Get(options));
+}
+
+const std::vector<OptionField>& OptionFields() {
+  using Use = OptionField::Use;
+  static const std::vector<OptionField> fields = {
+      {"model", "NAME", Listed("", ModelNames()), &Options::model,
+       Use::kFileAndJob},
+      {"data", "NAME[:DIR]",
+       Listed("data set, and the folder of its files: ", DatasetNames()),
+       &Options::data, Use::kFileAndJob},
+      {"trainer", "NAME", Listed("", TrainerNames()), &Options::trainer},
+      {"workers", "N", "workers that share each epoch", &Options::workers,
+       Use::kFile, 1, 65536},
+      {"servers", "S", "servers that share the parameters", &Options::servers,
+       Use::kFile, 1, 4096},
+      {"batch-size", "B", "samples of one gradient of one worker",
+       &Options::batch_size, Use::kFileAndJob, 1, 1 << 24},
+      {"epochs", "E", "passes over the data by all workers together",
+       &Options::epochs, Use::kFileAndJob, 1, 1 << 24},
+      {"optimizer", "NAME", Listed("of the workers: ", OptimizerNames()),
+       &Options::optimizer, Use::kFileAndJob},
+      {"lr", "X", "learning rate of the workers", &Options::lr,
+       Use::kFileAndJob, 0, std::numeric_limits<float>::max(), true},
+      {"seed", "K", "of initial weights and shuffles", &Options::seed,
+       Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
+      {"device", "NAME", "auto, cpu or cuda", &Options::device},
+      {"transport", "NAME", "auto, inproc, shm or grpc", &Options::transport},
+      {"out", "DIR", "run folder; else made under runs/", &Options::out,
+       Use::kCommandLine},
+      {"threads", "N", "compute threads of each worker", &Options::threads,
+       Use::kFile, 1, 1024},
+      {"connect-timeout", "SECONDS", "how long servers and workers are awaited",
+       &Options::connect_timeout, Use::kFile, 0, 86400, true},
+  };
+  return fields;
+}
+
+const OptionField* FindOptionField(absl::string_view name) {
+  for (const OptionField& field : OptionFields()) {
+    if (field.name == name || field.key() == name) return &field;
+  }
+  return nullptr;
+}
+
+std::string ShortestDecimal(double value) { return Shortest(value); }
+std::string ShortestDecimal(float value) { return Shortest(value); }
+
+}  // namespace monsoon

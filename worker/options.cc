@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/options.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/spelling.h"
+#include "base/status_macros.h"
+#include "data/dataset.h"
+#include "models/model.h"
+#include "trainers/optimizer.h"
+#include "trainers/trainer.h"
+#include "worker/option_fields.h"
+
+namespace monsoon {
+namespace {
+
+std::string BeforeColon(const std::string& text) {
+  return text.substr(0, text.find(':'));
+}
+
+absl::Status CheckName(absl::string_view flag, absl::string_view kind,
+                       const std::string& name,
+                       const std::vector<std::string>& accepted) {
+  if (std::find(accepted.begin(), accepted.end(), name) != accepted.end()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": ", UnknownName(kind, name, accepted)));
+}
+
+absl::Status CheckNames(const Options& options) {
+  RETURN_IF_ERROR(
+      CheckName("model", "model", BeforeColon(options.model), ModelNames()));
+  RETURN_IF_ERROR(
+      CheckName("data", "data set", BeforeColon(options.data), DatasetNames()));
+  RETURN_IF_ERROR(
+      CheckName("optimizer", "optimizer", options.optimizer, OptimizerNames()));
+  RETURN_IF_ERROR(
+      CheckName("device", "device", options.device, {"auto", "cpu", "cuda"}));
+  return CheckName("transport", "transport", options.transport,
+                   {"auto", "inproc", "shm", "grpc"});
+}
+
+absl::Status CheckNumbers(const Options& options) {
+  for (const OptionField& field : OptionFields()) {
+    const absl::Status status = field.Check(options);
+    if (status.ok()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", field.name, ": ", status.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPresent(const Options& options) {
+  if (options.device == "cuda") {
+    return absl::InvalidArgumentError(
+        "--device cuda: this build is for the CPU alone; use --device cpu");
+  }
+  if (options.transport == "shm") {
+    return absl::InvalidArgumentError(
+        "--transport shm: not in this version; use inproc (train) or grpc "
+        "(launch, monsoon-worker)");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWorkers(const Options& options, const Traits& traits) {
+  if (options.workers >= traits.min_workers &&
+      options.workers <= traits.max_workers) {
+    return absl::OkStatus();
+  }
+  std::string accepted = absl::StrCat(traits.min_workers, " or more workers");
+  if (traits.max_workers == 1) accepted = "one worker";
+  const int use = options.workers < traits.min_workers ? traits.min_workers
+                                                       : traits.max_workers;
+  return absl::InvalidArgumentError(
+      absl::StrCat("trainer ", options.trainer, " runs with ", accepted,
+                   ", found --workers ", options.workers, "; use --workers ",
+                   use, " or another trainer"));
+}
+
+// The shared fields hold everything but where the files of the data lie.
+std::string SharedValue(const OptionField& field, const Options& options) {
+  const std::string value = field.Get(options);
+  return field.name == "data" ? BeforeColon(value) : value;
+}
+
+}  // namespace
+
+absl::Status ResolveOptions(Options& options) {
+  RETURN_IF_ERROR(
+      CheckName("trainer", "trainer", options.trainer, TrainerNames()));
+  ASSIGN_OR_RETURN(const TrainerEntry* entry, FindTrainer(options.trainer));
+  if (!options.given.contains("optimizer") && options.optimizer.empty()) {
+    options.optimizer = entry->optimizer;
+  }
+  if (!options.given.contains("lr") && options.lr == 0) {
+    // The decimal that the trainer's author wrote, not the nearest float.
+    MONSOON_CHECK(absl::SimpleAtod(ShortestDecimal(entry->lr), &options.lr),
+                  "a float prints as a number");
+  }
+  RETURN_IF_ERROR(CheckNames(options));
+  RETURN_IF_ERROR(CheckNumbers(options));
+  RETURN_IF_ERROR(CheckPresent(options));
+  if (options.device == "auto") options.device = "cpu";
+
+  ASSIGN_OR_RETURN(MadeTrainer made, TrainerOf(options));
+  const Traits traits = made.trainer->traits();
+  if (!options.given.contains("workers") && traits.max_workers == 1) {
+    options.workers = 1;
+  }
+  return CheckWorkers(options, traits);
+}
+
+absl::StatusOr<MadeTrainer> TrainerOf(const Options& options) {
+  return MakeTrainer(options.trainer, options.set,
+                     {.workers = options.workers,
+                      .seed = options.seed,
+                      .lr = static_cast<float>(options.lr)});
+}
+
+absl::Status CheckDataSize(const Options& options, int64_t samples) {
+  if (options.workers > samples) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--workers ", options.workers, ": ", options.data, " has ", samples,
+        " training samples; use at most one worker a sample"));
+  }
+  const int64_t smallest = samples / options.workers;
+  if (options.batch_size > smallest) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--batch-size ", options.batch_size, ": the smallest part of ",
+        options.data, " (", samples, " training samples over ", options.workers,
+        " workers) has ", smallest, "; use at most that, or fewer workers"));
+  }
+  return absl::OkStatus();
+}
+
+void SettingsToSpec(const Options& options, pb::JobSpec& spec) {
+  for (const OptionField& field : OptionFields()) {
+    if (field.use != OptionField::kFileAndJob) continue;
+    (*spec.mutable_settings())[field.key()] = SharedValue(field, options);
+  }
+}
+
+absl::Status SettingsFromSpec(const pb::JobSpec& spec, Options& options) {
+  for (const OptionField& field : OptionFields()) {
+    if (field.use != OptionField::kFileAndJob) continue;
+    const auto it = spec.settings().find(field.key());
+    if (options.given.contains(field.name) || it == spec.settings().end()) {
+      continue;
+    }
+    const absl::Status status = field.Set(it->second, options);
+    if (status.ok()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the job's setting ", field.key(), ": ", status.message()));
+  }
+  if (!options.given.contains("trainer")) options.trainer = spec.trainer();
+  if (!options.given.contains("workers")) options.workers = spec.workers();
+  // Another trainer has other keys: there the servers say what differs.
+  if (options.trainer == spec.trainer()) {
+    options.set.insert(spec.hyper().begin(), spec.hyper().end());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace monsoon
