@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/flat.h"
+#include "data/dataset.h"
+
+namespace monsoon {
+
+// How good parameters are on a data set.
+struct Evaluation {
+  double loss = 0;      // mean cross-entropy
+  double accuracy = 0;  // share of the examples with the right class first
+};
+
+// Runs all of `dataset` through the model with the given parameters [P].
+// Deterministic on one compute thread: the same parameters give the same
+// numbers wherever they came from.
+absl::StatusOr<Evaluation> Evaluate(const std::string& model,
+                                    const Dataset& dataset,
+                                    const Flat& parameters);
+
+}  // namespace monsoon
