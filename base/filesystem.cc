@@ -2,14 +2,13 @@
 #include "base/filesystem.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -44,19 +43,38 @@ absl::Status WriteAll(const std::string& path, int flags,
   return status;
 }
 
+// All that can be read from `file`, into memory taken once where its size is
+// known. Returns errno's value, 0 for success.
+int ReadAll(int file, std::string& contents) {
+  struct stat about = {};
+  if (::fstat(file, &about) != 0) return errno;
+  // One byte more than there should be, so that the end is seen; some for files
+  // that do not tell their size.
+  contents.resize(
+      std::max<size_t>(static_cast<size_t>(about.st_size) + 1, 4096));
+  size_t size = 0;
+  while (true) {
+    if (size == contents.size()) contents.resize(2 * size);
+    const ssize_t got = ::read(file, &contents[size], contents.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno;
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  contents.resize(size);
+  return 0;
+}
+
 class Disk final : public FileSystem {
  public:
   absl::StatusOr<std::string> Read(const std::string& path) override {
-    if (std::filesystem::is_directory(path)) {
-      return Failure(path, "read", EISDIR);
-    }
-    errno = 0;
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return Failure(path, "open", errno);
-    std::ostringstream contents;
-    contents << file.rdbuf();
-    if (file.bad()) return Failure(path, "read", EIO);
-    return std::move(contents).str();
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return Failure(path, "open", errno);
+    std::string contents;
+    const int error = ReadAll(file, contents);
+    ::close(file);
+    if (error != 0) return Failure(path, "read", error);
+    return contents;
   }
 
   absl::Status Write(const std::string& path,
