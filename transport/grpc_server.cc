@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/grpc_server.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "grpcpp/server_builder.h"
+#include "proto/monsoon.grpc.pb.h"
+#include "transport/address.h"
+#include "transport/grpc_message.h"
+#include "transport/grpc_settings.h"
+#include "transport/status.h"
+
+namespace monsoon {
+namespace {
+
+constexpr int kShutdownGraceMs = 100;
+
+// One exchange on the server's side. Owns itself: gRPC says when it is over.
+class ServedExchange final : public grpc::ServerUnaryReactor,
+                             public ExchangeCall {
+ public:
+  ServedExchange(ServerCalls& calls, grpc::ByteBuffer& answer)
+      : calls_(calls), answer_(answer) {}
+
+  // What happens meanwhile, OnDone included, waits until gRPC was handed *this.
+  void Start(const grpc::ByteBuffer& bytes) {
+    ReceivedMessage message;
+    const absl::Status status = message.Read(bytes, request);
+    if (!status.ok()) return grpc::ServerUnaryReactor::Finish(ToGrpc(status));
+    if (message.size() > 0) {
+      values_ = NewFloats(message.size());
+      message.CopyTo(FloatsOf(values_));
+      update = FloatsOf(values_);
+    }
+    calls_.Exchange(*this);
+  }
+
+  absl::Span<float> ReplyBuffer(size_t size) override {
+    reply_ = NewFloats(size);
+    return FloatsOf(reply_);
+  }
+
+  void Finish(absl::Status status, pb::ExchangeReply reply) override {
+    if (status.ok()) answer_ = WriteMessage(reply, reply_);
+    grpc::ServerUnaryReactor::Finish(ToGrpc(status));
+  }
+
+ private:
+  // The call is alive until OnDone, which waits for this to return.
+  void OnCancel() override { calls_.Cancel(*this); }
+  void OnDone() override { delete this; }
+
+  ServerCalls& calls_;
+  grpc::ByteBuffer& answer_;
+  grpc::Slice values_;
+  grpc::Slice reply_;
+};
+
+using Base = pb::ParameterServer::WithCallbackMethod_GetJob<
+    pb::ParameterServer::WithCallbackMethod_Join<
+        pb::ParameterServer::WithCallbackMethod_Report<
+            pb::ParameterServer::WithRawCallbackMethod_Exchange<
+                pb::ParameterServer::Service>>>>;
+
+class Service final : public Base {
+ public:
+  explicit Service(ServerCalls& calls) : calls_(calls) {}
+
+ private:
+  using Reactor = grpc::ServerUnaryReactor;
+  using Context = grpc::CallbackServerContext;
+
+  static Reactor* Answer(Context* context, const absl::Status& status) {
+    Reactor* reactor = context->DefaultReactor();
+    reactor->Finish(ToGrpc(status));
+    return reactor;
+  }
+
+  Reactor* GetJob(Context* context, const pb::GetJobRequest* request,
+                  pb::JobStatus* reply) override {
+    return Answer(context, calls_.GetJob(*request, *reply));
+  }
+  Reactor* Join(Context* context, const pb::JoinRequest* request,
+                pb::JoinReply* reply) override {
+    return Answer(context, calls_.Join(*request, *reply));
+  }
+  Reactor* Report(Context* context, const pb::ReportRequest* request,
+                  pb::ReportReply* reply) override {
+    return Answer(context, calls_.Report(*request, *reply));
+  }
+  Reactor* Exchange(Context*, const grpc::ByteBuffer* request,
+                    grpc::ByteBuffer* reply) override {
+    auto* call = std::make_unique<ServedExchange>(calls_, *reply).release();
+    call->Start(*request);
+    return call;
+  }
+
+  ServerCalls& calls_;
+};
+
+absl::Status CannotListen(const Address& address) {
+  return absl::UnavailableError(absl::StrCat(
+      "cannot listen on ", address.text(),
+      ": the port is taken or the address is none of this machine's; see who "
+      "has the port with `ss -ltnp 'sport = :",
+      address.port, "'`, or choose another --listen"));
+}
+
+}  // namespace
+
+GrpcServer::GrpcServer() = default;
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
+    ServerCalls& calls, const std::string& listen) {
+  ASSIGN_OR_RETURN(const Address address, ParseAddress(listen));
+  std::unique_ptr<GrpcServer> server(new GrpcServer);
+  server->service_ = std::make_unique<Service>(calls);
+  grpc::ServerBuilder builder;
+  for (const auto& [name, value] : ServerSettings()) {
+    builder.AddChannelArgument(name, value);
+  }
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.AddListeningPort(address.text(), grpc::InsecureServerCredentials(),
+                           &server->port_);
+  builder.RegisterService(server->service_.get());
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr || server->port_ == 0) {
+    return CannotListen(address);
+  }
+  return server;
+}
+
+GrpcServer::~GrpcServer() { Shutdown(); }
+
+void GrpcServer::Shutdown() {
+  if (server_ == nullptr) return;
+  server_->Shutdown(
+      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                   gpr_time_from_millis(kShutdownGraceMs, GPR_TIMESPAN)));
+}
+
+}  // namespace monsoon

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "proto/wire.h"
+
+namespace monsoon {
+
+// How both ends set gRPC up: nothing is left to its defaults that a job of
+// hours or a message of 4 MiB would notice.
+
+// The largest message either end accepts: one payload and what precedes it.
+inline constexpr int kMaxMessageBytes = (64 << 10) + int{kMaxPayloadBytes};
+
+// Channel arguments by name, the same on both sides.
+std::map<std::string, int> CommonSettings();
+std::map<std::string, int> ServerSettings();
+std::map<std::string, int> ClientSettings();
+
+// Keeps the C core of gRPC from writing to stderr: what fails comes back as a
+// status. Whoever wants its log sets the environment variable GRPC_VERBOSITY.
+// Call it first in main, before any thread and any other use of gRPC.
+void QuietGrpc();
+
+}  // namespace monsoon
