@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/trainers/scripted_cluster.h"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <thread>
+
+#include "base/status_macros.h"
+#include "server/server.h"
+
+namespace monsoon {
+namespace {
+
+constexpr uint64_t kJobId = 7;
+
+void Must(const absl::Status& status) {
+  INFO(status);
+  REQUIRE(status.ok());
+}
+
+MadeTrainer Make(const ToyJob& job) {
+  JobFacts facts;
+  facts.workers = job.workers;
+  facts.lr = job.lr;
+  facts.optimizer = job.optimizer;
+  auto made = MakeTrainer(job.trainer, job.set, facts);
+  Must(made.status());
+  return *std::move(made);
+}
+
+std::unique_ptr<Optimizer> MakeLocal(const ToyJob& job) {
+  auto made = MakeOptimizer(job.optimizer, job.lr);
+  Must(made.status());
+  return *std::move(made);
+}
+
+std::vector<ShardRange> Cut(const ToyJob& job) {
+  const auto parameters = static_cast<int64_t>(job.start.size());
+  std::vector<ShardRange> shards;
+  for (int i = 0; i < job.shards; ++i) {
+    const int64_t begin = parameters * i / job.shards;
+    const int64_t end = parameters * (i + 1) / job.shards;
+    shards.push_back({begin, end - begin, i % job.servers});
+  }
+  return shards;
+}
+
+std::vector<float> Copy(const Flat& values) {
+  return {values.span().begin(), values.span().end()};
+}
+
+// Endless batches of one sample, until told to end.
+class ToySource final : public GradientSource {
+ public:
+  ToySource(int worker, int64_t parameters, const ToyGradient& gradient,
+            const Replica& replica)
+      : worker_(worker),
+        gradient_(gradient),
+        replica_(replica),
+        scratch_(parameters) {}
+
+  int Next() override { return ended ? 0 : 1; }
+  float Gradient(const Flat& x, const GradientSink& sink) override {
+    gradient_(worker_, replica_.step, x, scratch_);
+    ForEach([beta = sink.beta, scale = sink.scale](
+                float& into, float g) { into = beta * into + scale * g; },
+            sink.into, scratch_);
+    return 0;
+  }
+
+  bool ended = false;
+
+ private:
+  const int worker_;
+  const ToyGradient gradient_;
+  const Replica& replica_;
+  Flat scratch_;
+};
+
+}  // namespace
+
+void Booth(int, int64_t, const Flat& x, Flat& gradient) {
+  for (int64_t i = 0; i + 1 < x.size(); i += 2) {
+    gradient[i] = 10 * x[i] + 8 * x[i + 1] - 34;
+    gradient[i + 1] = 8 * x[i] + 10 * x[i + 1] - 38;
+  }
+}
+
+void Bowl(int, int64_t, const Flat& x, Flat& gradient) { gradient.CopyFrom(x); }
+
+ToyGradient Constant(std::vector<float> by_worker) {
+  return [by_worker](int worker, int64_t, const Flat&, Flat& gradient) {
+    const float value = by_worker.at(static_cast<size_t>(worker));
+    ForEach([value](float& g) { g = value; }, gradient);
+  };
+}
+
+class ScriptedCluster::Worker {
+ public:
+  Worker(const ToyJob& job, const Trainer& trainer, const Optimizer& optimizer,
+         ShardLink::Config config)
+      : replica(config.worker, static_cast<int64_t>(job.start.size()),
+                optimizer),
+        link(config, RealClock()),
+        source(config.worker, replica.x.size(), job.gradient, replica),
+        loop(trainer, replica, link, source) {
+    link.Attach(replica);
+  }
+
+  Replica replica;
+  ShardLink link;
+  ToySource source;
+  TrainingLoop loop;
+};
+
+ScriptedCluster::ScriptedCluster(const ToyJob& job)
+    : job_(job), made_(Make(job)), optimizer_(MakeLocal(job)) {
+  shards_ = Cut(job_);
+  for (int i = 0; i < job_.servers; ++i) {
+    servers_.push_back(job_.make_server
+                           ? job_.make_server()
+                           : std::make_unique<Server>(RealClock()));
+  }
+  for (int rank = 0; rank < job_.workers; ++rank) {
+    Join(rank);
+    workers_.push_back(std::make_unique<Worker>(job_, *made_.trainer,
+                                                *optimizer_, LinkConfig(rank)));
+    if (rank == 0) {
+      Flat start(static_cast<int64_t>(job_.start.size()));
+      std::copy(job_.start.begin(), job_.start.end(), start.data());
+      Must(workers_[0]->link.Initialize(start));
+    }
+  }
+  for (auto& worker : workers_) Must(worker->loop.Start());
+}
+
+ScriptedCluster::~ScriptedCluster() = default;
+
+void ScriptedCluster::Join(int worker) {
+  pb::JoinRequest request;
+  request.set_job_id(kJobId);
+  request.set_worker(worker);
+  request.set_incarnation(static_cast<uint64_t>(worker) + 1);
+  pb::JobSpec& spec = *request.mutable_spec();
+  spec.set_trainer(job_.trainer);
+  for (const auto& [key, value] : made_.resolved) {
+    (*spec.mutable_hyper())[key] = value;
+  }
+  ParameterLayout layout;
+  layout.Add("x", {static_cast<int64_t>(job_.start.size())},
+             TensorKind::kWeight);
+  LayoutToProto(layout, spec);
+  ShardsToProto(shards_, spec);
+  spec.set_servers(job_.servers);
+  spec.set_workers(job_.workers);
+  spec.set_samples(100);
+  for (int i = 0; i < job_.servers; ++i) {
+    request.set_server_index(i);
+    pb::JoinReply reply;
+    Must(server(i).Join(request, reply));
+  }
+}
+
+ShardLink::Config ScriptedCluster::LinkConfig(int worker) const {
+  ShardLink::Config config;
+  for (const auto& server : servers_) config.servers.push_back(server.get());
+  config.shards = shards_;
+  config.job_id = kJobId;
+  config.worker = worker;
+  config.incarnation = static_cast<uint64_t>(worker + 1);
+  return config;
+}
+
+void ScriptedCluster::Run(const std::vector<int>& schedule) {
+  for (int worker : schedule) {
+    Must(workers_.at(static_cast<size_t>(worker))->loop.Next().status());
+  }
+}
+
+void ScriptedCluster::RoundRobin(int64_t rounds) {
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (int worker = 0; worker < job_.workers; ++worker) Run({worker});
+  }
+}
+
+void ScriptedCluster::End(int worker) {
+  workers_.at(static_cast<size_t>(worker))->source.ended = true;
+  Run({worker});
+}
+
+void ScriptedCluster::EndAll() {
+  for (int worker = 0; worker < job_.workers; ++worker) End(worker);
+}
+
+absl::Status ScriptedCluster::RunThreads(int64_t steps) {
+  std::vector<absl::Status> results(workers_.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    threads.emplace_back([&worker = *workers_[i], &result = results[i], steps] {
+      for (int64_t step = 0; step <= steps && result.ok(); ++step) {
+        worker.source.ended = step == steps;
+        result = worker.loop.Next().status();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& result : results) RETURN_IF_ERROR(result);
+  return absl::OkStatus();
+}
+
+std::vector<float> ScriptedCluster::Center() {
+  ShardLink observer(LinkConfig(-1), RealClock());
+  Flat center(static_cast<int64_t>(job_.start.size()));
+  Must(observer.Pull(center));
+  return Copy(center);
+}
+
+std::vector<float> ScriptedCluster::result() {
+  const bool replicas = made_.trainer->traits().result == Result::kReplicas;
+  return replicas ? x(0) : Center();
+}
+
+std::vector<float> ScriptedCluster::x(int worker) const {
+  return Copy(workers_.at(static_cast<size_t>(worker))->replica.x);
+}
+
+const ShardLink::Counters& ScriptedCluster::counters(int worker) const {
+  return workers_.at(static_cast<size_t>(worker))->link.counters();
+}
+
+pb::JobStatus ScriptedCluster::JobStatusOf(int index) {
+  pb::JobStatus status;
+  Must(server(index).GetJob({}, status));
+  return status;
+}
+
+ServerCalls& ScriptedCluster::server(int index) {
+  return *servers_.at(static_cast<size_t>(index));
+}
+
+void ScriptedCluster::SaveWorkers(Writer& writer) const {
+  for (const auto& worker : workers_) {
+    worker->replica.Save(writer);
+    worker->link.Save(writer);
+  }
+}
+
+void ScriptedCluster::LoadWorkers(Reader& reader) {
+  for (auto& worker : workers_) {
+    Must(worker->replica.Load(reader));
+    Must(worker->link.Load(reader));
+  }
+}
+
+std::vector<float> TrainAlone(ToyJob job, int64_t steps) {
+  job.workers = 1;
+  ScriptedCluster cluster(job);
+  cluster.RoundRobin(steps);
+  cluster.EndAll();
+  return cluster.result();
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+}  // namespace monsoon
