@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/kernels/cpu/onednn.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+
+namespace monsoon::onednn {
+
+absl::Status ToStatus(absl::string_view kernel, const dnnl::error& error) {
+  return absl::InternalError(absl::StrCat(
+      "oneDNN cannot make the kernel ", kernel, ": ", error.what(), " (status ",
+      static_cast<int>(error.status), "); ONEDNN_VERBOSE=1 says more"));
+}
+
+void Execute(const dnnl::primitive& primitive, const dnnl::stream& stream,
+             std::initializer_list<dnnl_exec_arg_t> arguments) {
+  const dnnl_status_t status = dnnl_primitive_execute(
+      primitive.get(), stream.get(), static_cast<int>(arguments.size()),
+      arguments.begin());
+  MONSOON_CHECK(status == dnnl_success, "a built oneDNN primitive runs");
+}
+
+namespace {
+
+void Point(const dnnl::memory& memory, const float* data) {
+  const dnnl_status_t status =
+      dnnl_memory_set_data_handle(memory.get(), const_cast<float*>(data));
+  MONSOON_CHECK(status == dnnl_success, "oneDNN memory takes an address");
+}
+
+}  // namespace
+
+Bridge::Bridge(const dnnl::memory::desc& outside,
+               const dnnl::memory::desc& inside, const dnnl::engine& engine)
+    : outside_(outside, engine, nullptr), same_(outside == inside) {
+  if (same_) return;
+  inside_ = dnnl::memory(inside, engine);
+  to_inside_ = dnnl::reorder(outside_, inside_);
+  to_outside_ = dnnl::reorder(inside_, outside_);
+}
+
+dnnl_memory_t Bridge::Read(const float* data, const dnnl::stream& stream) {
+  Point(outside_, data);
+  if (same_) return outside_.get();
+  Execute(to_inside_, stream,
+          {{DNNL_ARG_FROM, outside_.get()}, {DNNL_ARG_TO, inside_.get()}});
+  return inside_.get();
+}
+
+dnnl_memory_t Bridge::Write(float* data) {
+  Point(outside_, data);
+  return same_ ? outside_.get() : inside_.get();
+}
+
+void Bridge::Finish(const dnnl::stream& stream) {
+  if (same_) return;
+  Execute(to_outside_, stream,
+          {{DNNL_ARG_FROM, inside_.get()}, {DNNL_ARG_TO, outside_.get()}});
+}
+
+}  // namespace monsoon::onednn

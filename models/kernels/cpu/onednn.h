@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <dnnl.hpp>
+#include <initializer_list>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+// The only door to oneDNN's primitives: failures at Build become Status here,
+// failures at run time are programming errors.
+namespace monsoon::onednn {
+
+// The status for an exception that a constructor of oneDNN threw.
+absl::Status ToStatus(absl::string_view kernel, const dnnl::error& error);
+
+// Constructs Implementation(spec), whose constructor may throw dnnl::error.
+template <typename Kernel, typename Implementation>
+absl::StatusOr<std::unique_ptr<Kernel>> Make(const typename Kernel::Spec& s) {
+  try {
+    return std::make_unique<Implementation>(s);
+  } catch (const dnnl::error& error) {
+    return ToStatus(Kernel::kName, error);
+  }
+}
+
+// Runs a primitive; unlike the C++ interface it builds no map of arguments.
+void Execute(const dnnl::primitive& primitive, const dnnl::stream& stream,
+             std::initializer_list<dnnl_exec_arg_t> arguments);
+
+// A tensor that callers keep in one format and a primitive wants in another:
+// the same memory where formats agree, else a copy in memory of our own.
+class Bridge {
+ public:
+  Bridge() = default;
+  Bridge(const dnnl::memory::desc& outside, const dnnl::memory::desc& inside,
+         const dnnl::engine& engine);
+
+  // `data` as the primitive wants to read it.
+  dnnl_memory_t Read(const float* data, const dnnl::stream& stream);
+  // Where the primitive shall write; Finish brings it to `data`.
+  dnnl_memory_t Write(float* data);
+  void Finish(const dnnl::stream& stream);
+
+ private:
+  dnnl::memory outside_, inside_;
+  dnnl::reorder to_inside_, to_outside_;
+  bool same_ = true;
+};
+
+}  // namespace monsoon::onednn

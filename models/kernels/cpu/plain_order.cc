@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/kernels/plain_order.h"
+
+namespace monsoon {
+namespace {
+
+class CpuPlainOrder final : public PlainOrderKernel {
+ public:
+  explicit CpuPlainOrder(const Spec& s)
+      : planes_(s.batch * s.shape.channels / s.block),
+        space_(s.shape.height * s.shape.width),
+        block_(s.block) {}
+
+  // Each of the N * C / block planes is a transposition of [H*W, block].
+  void Forward(const float* x, float* y) override {
+    Transpose(x, space_, block_, y);
+  }
+  void Backward(const float* dy, float* dx) override {
+    Transpose(dy, block_, space_, dx);
+  }
+
+ private:
+  void Transpose(const float* from, int64_t rows, int64_t columns,
+                 float* to) const {
+#pragma omp parallel for
+    for (int64_t p = 0; p < planes_; ++p) {
+      const float* a = from + p * rows * columns;
+      float* b = to + p * rows * columns;
+      for (int64_t c = 0; c < columns; ++c) {
+        for (int64_t r = 0; r < rows; ++r) b[c * rows + r] = a[r * columns + c];
+      }
+    }
+  }
+
+  int64_t planes_, space_, block_;
+};
+
+const RegisterKernel<PlainOrderKernel, CpuPlainOrder> registered("cpu");
+
+}  // namespace
+}  // namespace monsoon

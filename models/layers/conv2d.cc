@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/kernels/conv2d.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "models/layers/layers.h"
+#include "models/layers/operators.h"
+
+namespace monsoon {
+namespace {
+
+class Conv2dLayer final : public Layer {
+ public:
+  explicit Conv2dLayer(const Conv2dOptions& options) : options_(options) {}
+
+  absl::StatusOr<Shape> OutputShape(
+      absl::Span<const Shape> inputs) const override {
+    const Shape& in = inputs[0];
+    const int64_t rows = in.height + 2 * options_.padding - options_.kernel;
+    const int64_t columns = in.width + 2 * options_.padding - options_.kernel;
+    if (rows < 0 || columns < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a window of ", options_.kernel, "x", options_.kernel,
+          " does not fit into an input of ", in.ToString(), " padded by ",
+          options_.padding, "; use larger images or another model"));
+    }
+    return Shape{.channels = options_.channels,
+                 .height = rows / options_.stride + 1,
+                 .width = columns / options_.stride + 1};
+  }
+
+  std::vector<Parameter> Parameters(
+      absl::Span<const Shape> inputs) const override {
+    return {{"weight",
+             {options_.channels, inputs[0].channels, options_.kernel,
+              options_.kernel},
+             TensorKind::kWeight},
+            {"bias", {options_.channels}, TensorKind::kNoDecay}};
+  }
+
+  absl::StatusOr<std::unique_ptr<Operator>> Build(
+      Placement& place) const override {
+    const Value& in = place.inputs[0];
+    ASSIGN_OR_RETURN(
+        auto kernel,
+        MakeKernel<Conv2dKernel>(place.device,
+                                 {.batch = place.batch,
+                                  .in = in.shape,
+                                  .out = place.output.shape,
+                                  .block = in.block,
+                                  .kernel = options_.kernel,
+                                  .stride = options_.stride,
+                                  .padding = options_.padding,
+                                  .input_gradient = in.gradient != nullptr}));
+    place.output.block = kernel->output_block();
+    return std::make_unique<WeightedOperator<Conv2dKernel>>(place,
+                                                            std::move(kernel));
+  }
+
+ private:
+  Conv2dOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> Conv2d(const Conv2dOptions& options) {
+  return std::make_unique<Conv2dLayer>(options);
+}
+
+}  // namespace monsoon

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "models/layer.h"
+
+// The layers that networks are made of, each in the file of its name. N batch,
+// C channels, H W space.
+namespace monsoon {
+
+// y = x W^T + b over the whole example in C,H,W order (PyTorch's nn.Linear).
+// weight [units, C*H*W], bias [units]. Input in plain order (see Flatten).
+std::unique_ptr<Layer> Dense(int64_t units);
+
+struct Conv2dOptions {
+  int64_t channels = 1;  // of the output
+  int64_t kernel = 3;    // height and width of the window
+  int64_t stride = 1;
+  int64_t padding = 0;  // zeros on each side; 0 is "valid"
+};
+// Cross-correlation (PyTorch's nn.Conv2d). weight [channels, C, kernel,
+// kernel], bias [channels].
+std::unique_ptr<Layer> Conv2d(const Conv2dOptions& options);
+
+// max(x, 0), gradient 0 at 0. In place.
+std::unique_ptr<Layer> Relu();
+
+// Maximum of each window of size x size, windows side by side; rows and columns
+// that do not fill a window are dropped. A tie goes to the first in row order.
+std::unique_ptr<Layer> MaxPool(int64_t size);
+
+// The numbers of an example as a vector in plain C,H,W order, whatever order
+// the layer before prefers: what comes behind means what it means in PyTorch.
+std::unique_ptr<Layer> Flatten();
+
+}  // namespace monsoon

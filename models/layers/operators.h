@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "models/layer.h"
+
+// What layers of one input have in common once they are built.
+namespace monsoon {
+
+// A layer with weight and bias, in this order, over a kernel with Forward,
+// BackwardData and BackwardWeights.
+template <typename Kernel>
+class WeightedOperator final : public Operator {
+ public:
+  WeightedOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
+      : in_(place.inputs[0]),
+        out_(place.output),
+        weight_(place.offsets[0]),
+        bias_(place.offsets[1]),
+        kernel_(std::move(kernel)) {}
+
+  void Forward(const Flat& x) override {
+    kernel_->Forward(in_.data, x.data() + weight_, x.data() + bias_, out_.data);
+  }
+
+  void Backward(const Flat& x, const GradientSink& sink) override {
+    if (in_.gradient != nullptr) {
+      kernel_->BackwardData(out_.gradient, x.data() + weight_, in_.gradient);
+    }
+    kernel_->BackwardWeights(in_.data, out_.gradient, {sink, weight_},
+                             {sink, bias_});
+  }
+
+ private:
+  Value in_, out_;
+  int64_t weight_, bias_;
+  std::unique_ptr<Kernel> kernel_;
+};
+
+// A layer without parameters whose gradient needs no more than what its kernel
+// remembers: Forward(x, y) and Backward(dy, dx).
+template <typename Kernel>
+class PlainOperator final : public Operator {
+ public:
+  PlainOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
+      : in_(place.inputs[0]), out_(place.output), kernel_(std::move(kernel)) {}
+
+  void Forward(const Flat&) override { kernel_->Forward(in_.data, out_.data); }
+
+  void Backward(const Flat&, const GradientSink&) override {
+    if (in_.gradient == nullptr) return;
+    kernel_->Backward(out_.gradient, in_.gradient);
+  }
+
+ private:
+  Value in_, out_;
+  std::unique_ptr<Kernel> kernel_;
+};
+
+}  // namespace monsoon

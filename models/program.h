@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/flat.h"
+#include "models/graph.h"
+#include "models/layer.h"
+
+namespace monsoon {
+
+// The memory of all activations and gradients of a graph, for batches up to a
+// size; programs of smaller batches use the front of each. An in-place layer
+// shares the memory of its input; what needs no gradient has none.
+class Activations {
+ public:
+  Activations(const Graph& graph, const Plan& plan, int64_t max_batch);
+
+  // [value], block not yet known.
+  const std::vector<Value>& values() const { return values_; }
+  // [node][input] Where the node leaves the gradient of that input.
+  const std::vector<std::vector<float*>>& input_gradients() const {
+    return input_gradients_;
+  }
+
+ private:
+  void PlaceValues(const Graph& graph, const Plan& plan);
+  void PlaceInputGradients(const Plan& plan);
+  float* Allocate(const Shape& shape);
+
+  int64_t max_batch_;
+  std::vector<Flat> memory_;
+  std::vector<Value> values_;
+  std::vector<std::vector<float*>> input_gradients_;
+};
+
+// A graph made runnable for one batch size. Used by one thread at a time; does
+// not own the activations.
+class Program {
+ public:
+  static absl::StatusOr<Program> Build(const Graph& graph, const Plan& plan,
+                                       const Activations& activations,
+                                       absl::string_view device, int64_t batch);
+
+  // From the example's data to the last value's data.
+  void Forward(const Flat& x);
+  // From the last value's gradient to the sink.
+  void Backward(const Flat& x, const GradientSink& sink);
+
+  // The last value, in plain order.
+  const Value& output() const { return output_; }
+
+ private:
+  // Where several nodes read an output, the first one leaves its gradient in
+  // the value's; the others' are added to that before the value's own node runs
+  // backward.
+  struct Sum {
+    Flat into, part;
+  };
+  struct Node {
+    std::unique_ptr<Operator> op;
+    std::vector<Sum> sums{};
+  };
+
+  void AddGradients(const std::vector<int>& inputs,
+                    const std::vector<Value>& values, const Placement& place);
+
+  std::vector<Node> nodes_;
+  Value output_;
+};
+
+}  // namespace monsoon

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small convolutional network: with 28x28 inputs and 10 classes 1,048,853
+// parameters.
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "models/layers/layers.h"
+#include "models/zoo/zoo.h"
+
+namespace monsoon {
+namespace {
+
+absl::StatusOr<Graph> MakeCnn(absl::string_view sizes, int classes) {
+  if (!sizes.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model \"cnn:", sizes, "\": cnn takes no sizes; write \"cnn\""));
+  }
+  Graph graph;
+  graph.Add("conv1", Conv2d({.channels = 32, .kernel = 3}));
+  graph.Add("relu1", Relu());
+  graph.Add("conv2", Conv2d({.channels = 32, .kernel = 3}));
+  // ReLU and maximum commute, values and gradients: pooling first leaves ReLU a
+  // quarter of the numbers.
+  graph.Add("pool", MaxPool(2));
+  graph.Add("relu2", Relu());
+  graph.Add("flatten", Flatten());
+  graph.Add("fc1", Dense(225));
+  graph.Add("relu3", Relu());
+  graph.Add("fc2", Dense(classes));
+  return graph;
+}
+
+const RegisterModel registered(
+    "cnn", {"conv 3x3x32, ReLU, conv 3x3x32, ReLU, max pool 2, dense 225, "
+            "ReLU, dense",
+            &MakeCnn});
+
+}  // namespace
+}  // namespace monsoon

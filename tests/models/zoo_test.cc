@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+
+namespace monsoon {
+namespace {
+
+constexpr Shape kImage{1, 28, 28};
+
+std::vector<std::string> Describe(const ParameterLayout& layout) {
+  std::vector<std::string> lines;
+  for (const TensorSpec& tensor : layout.tensors()) {
+    std::string& line = lines.emplace_back(tensor.name);
+    for (int64_t n : tensor.shape) line += " " + std::to_string(n);
+    if (tensor.kind == TensorKind::kNoDecay) line += " (no decay)";
+  }
+  return lines;
+}
+
+TEST_CASE("mlp has the published network's parameters", "[models]") {
+  const auto layout = LayoutOf("mlp", kImage, 10);
+  REQUIRE(layout.ok());
+  CHECK(layout->size() == 1'037'760);
+  CHECK(Describe(*layout) ==
+        std::vector<std::string>{
+            "fc1.weight 1000 784", "fc1.bias 1000 (no decay)",
+            "fc2.weight 250 1000", "fc2.bias 250 (no decay)",
+            "fc3.weight 10 250", "fc3.bias 10 (no decay)"});
+}
+
+TEST_CASE("cnn has the published network's parameters", "[models]") {
+  const auto layout = LayoutOf("cnn", kImage, 10);
+  REQUIRE(layout.ok());
+  CHECK(layout->size() == 1'048'853);
+  CHECK(Describe(*layout) ==
+        std::vector<std::string>{
+            "conv1.weight 32 1 3 3", "conv1.bias 32 (no decay)",
+            "conv2.weight 32 32 3 3", "conv2.bias 32 (no decay)",
+            "fc1.weight 225 4608", "fc1.bias 225 (no decay)",
+            "fc2.weight 10 225", "fc2.bias 10 (no decay)"});
+}
+
+TEST_CASE("mlp takes other hidden sizes", "[models]") {
+  const auto layout = LayoutOf("mlp:500,500", kImage, 10);
+  REQUIRE(layout.ok());
+  CHECK(layout->size() == 785 * 500 + 501 * 500 + 501 * 10);
+  CHECK(LayoutOf("mlp:7", kImage, 3)->size() == 785 * 7 + 8 * 3);
+}
+
+TEST_CASE("A built model has the layout that its name promises", "[models]") {
+  for (const std::string& name : ModelNames()) {
+    const auto model = Model::Build(name, kImage, 10, {2});
+    REQUIRE(model.ok());
+    CHECK((*model)->layout() == *LayoutOf(name, kImage, 10));
+    CHECK_FALSE(ModelDescription(name).empty());
+  }
+}
+
+TEST_CASE("The models are cnn and mlp", "[models]") {
+  CHECK(ModelNames() == std::vector<std::string>{"cnn", "mlp"});
+}
+
+TEST_CASE("A name that is no model is refused with what would do", "[models]") {
+  struct Case {
+    std::string name, message;
+  };
+  for (const Case& test : {
+           Case{"mpl",
+                "unknown model \"mpl\"; accepted: cnn, mlp; did you mean "
+                "\"mlp\"?"},
+           Case{"mlp:0",
+                "model \"mlp:0\": hidden size \"0\", expected a whole number "
+                "from 1 to 1048576; write sizes as in \"mlp:500,500\""},
+           Case{"mlp:abc",
+                "model \"mlp:abc\": hidden size \"abc\", expected a whole "
+                "number from 1 to 1048576; write sizes as in \"mlp:500,500\""},
+           Case{"mlp:9,,9",
+                "model \"mlp:9,,9\": hidden size \"\", expected a whole number "
+                "from 1 to 1048576; write sizes as in \"mlp:500,500\""},
+           Case{"mlp:",
+                "model \"mlp:\": nothing follows the colon; write \"mlp\" for "
+                "the model as it is"},
+           Case{"cnn:5", "model \"cnn:5\": cnn takes no sizes; write \"cnn\""},
+       }) {
+    const auto model = Model::Build(test.name, kImage, 10, {1});
+    CHECK(model.status().code() == absl::StatusCode::kInvalidArgument);
+    CHECK(model.status().message() == test.message);
+    CHECK(LayoutOf(test.name, kImage, 10).status() == model.status());
+  }
+}
+
+TEST_CASE("Data that does not fit a model is refused", "[models]") {
+  CHECK(LayoutOf("mlp", kImage, 1).status().message() ==
+        "model mlp for 1 classes, expected at least 2; look at the data set's "
+        "labels");
+  CHECK(LayoutOf("mlp", {0, 28, 28}, 10).status().message() ==
+        "examples are 0x28x28, expected at least 1x1x1 (channels, height, "
+        "width)");
+  CHECK(LayoutOf("cnn", {1, 4, 9}, 10).status().message() ==
+        "layer conv2: a window of 3x3 does not fit into an input of 32x2x7 "
+        "padded by 0; use larger images or another model");
+  CHECK(LayoutOf("cnn", {1, 5, 9}, 10).status().message() ==
+        "layer pool: a window of 2x2 does not fit into an input of 32x1x5; use "
+        "larger images or another model");
+  CHECK(Model::Build("mlp", kImage, 10, {}).status().message() ==
+        "no batch size, expected at least one");
+  CHECK(Model::Build("mlp", kImage, 10, {4, 0}).status().message() ==
+        "batch size 0, expected at least 1");
+}
+
+TEST_CASE("Weights start uniform in the He range and biases at zero",
+          "[models]") {
+  const ParameterLayout layout = *LayoutOf("cnn", kImage, 10);
+  Flat x(layout.size());
+  for (float& v : x.span()) v = 7;
+  Initialize(layout, 1, x);
+  for (const TensorSpec& tensor : layout.tensors()) {
+    INFO(tensor.name);
+    const Flat values = x.Slice(tensor.offset, tensor.size());
+    const auto [least, most] =
+        std::minmax_element(values.span().begin(), values.span().end());
+    if (tensor.kind == TensorKind::kNoDecay) {
+      CHECK(*least == 0);
+      CHECK(*most == 0);
+      continue;
+    }
+    const double fan_in = double(tensor.size()) / double(tensor.shape[0]);
+    const double bound = std::sqrt(6 / fan_in);
+    CHECK(*least >= -bound);
+    CHECK(*most <= bound);
+    CHECK(*least < -0.95 * bound);
+    CHECK(*most > 0.95 * bound);
+    // The standard deviation of U(-b, b) is b / sqrt(3); of n draws it strays
+    // by about 1 / sqrt(n), n >= 288.
+    const double deviation = Norm(values) / std::sqrt(double(tensor.size()));
+    CHECK(deviation == Approx(bound / std::sqrt(3.0)).epsilon(0.15));
+  }
+}
+
+TEST_CASE("Initial weights depend on the seed and on nothing else",
+          "[models]") {
+  const ParameterLayout layout = *LayoutOf("mlp:20", kImage, 10);
+  Flat a(layout.size()), b(layout.size()), c(layout.size());
+  Initialize(layout, 5, a);
+  Initialize(Model::Build("mlp:20", kImage, 10, {3}).value()->layout(), 5, b);
+  Initialize(layout, 6, c);
+  CHECK(a.span() == b.span());
+  CHECK(a.span() != c.span());
+  // The same on every machine: the first weights of seed 5.
+  const Flat first = a.Slice(0, 3);
+  INFO(first[0] << " " << first[1] << " " << first[2]);
+  CHECK(first[0] != first[1]);
+}
+
+}  // namespace
+}  // namespace monsoon
