@@ -101,8 +101,9 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
   {
     absl::MutexLock lock(&mu_);
     const auto it = members_.find(worker);
+    const bool is_other = request.job_id() != id_;
     if (it != members_.end() &&
-        it->second.incarnation != request.incarnation()) {
+        (is_other || it->second.incarnation != request.incarnation())) {
       const Member& other = it->second;
       if (other.report.state() == pb::RUNNING &&
           clock_.Now() - other.heard < kLease) {
@@ -112,6 +113,11 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
             "); give this one another --rank, 0 to ", spec_.workers() - 1));
       }
       restarted = true;
+    }
+    if (is_other) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "this server still serves another job of trainer ", spec_.trainer(),
+          "; wait until it ends, or use other --servers"));
     }
     Member& member = members_[worker];
     member = {request.incarnation(), clock_.Now(), {}};
@@ -235,6 +241,7 @@ void Job::FillStatus(pb::JobStatus& status) const {
     out.set_worker(worker);
     out.set_incarnation(member.incarnation);
     *out.mutable_report() = member.report;
+    out.set_silent_s(absl::ToDoubleSeconds(clock_.Now() - member.heard));
   }
   if (end == absl::InfinitePast()) end = last_end_;  // nobody pushes
   if (end == absl::InfinitePast()) end = clock_.Now();

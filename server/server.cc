@@ -38,6 +38,7 @@ absl::Status Server::GetJob(const pb::GetJobRequest&, pb::JobStatus& reply) {
     return absl::NotFoundError(
         "no job on this server yet; the worker of rank 0 brings it");
   }
+  reply.Clear();
   present->FillStatus(reply);
   return absl::OkStatus();
 }

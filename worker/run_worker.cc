@@ -385,16 +385,19 @@ absl::StatusOr<JobOutcome> Session::Run() {
   absl::Status ended = AwaitAll();
   if (ended.ok()) ended = Train();
   const pb::WorkerState state = StateOf(ended);
+  const std::string why =
+      state == pb::DIVERGED
+          ? absl::StrCat("trainer ", options_.trainer, ": ", ended.message())
+          : std::string(ended.message());
   const size_t all = env_.servers.size();
   // ABORTED is the job's end told by the server, which knows it already.
-  const absl::Status told =
-      ReportTo(all, state, ended.message(), /*keeps_job=*/rank_ == 0);
+  const absl::Status told = ReportTo(all, state, why, /*keeps_job=*/rank_ == 0);
   if (state == pb::FAILED) return ended;
   if (!told.ok() && !absl::IsAborted(told)) return told;
   if (rank_ == 0 && env_.stop.load() == 0) RETURN_IF_ERROR(AwaitOthers());
   absl::StatusOr<JobOutcome> outcome = Outcome();
   if (rank_ == 0) {
-    ReportTo(all, state, ended.message(), /*keeps_job=*/false).IgnoreError();
+    ReportTo(all, state, why, /*keeps_job=*/false).IgnoreError();
   }
   return outcome;
 }

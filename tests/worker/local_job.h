@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "data/dataset.h"
+#include "worker/run_worker.h"
+
+namespace monsoon {
+
+// The first `count` training images of the real Fashion-MNIST.
+Dataset SmallFashionMnist(int64_t count);
+
+// All workers of one job as threads of this process; the outcome of each rank.
+std::vector<absl::StatusOr<JobOutcome>> RunLocalJob(
+    const Options& options, const std::vector<ServerCalls*>& servers,
+    const Dataset& train, const std::atomic<int>& stop);
+
+}  // namespace monsoon

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/run_worker.h"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <thread>
+
+#include "server/server.h"
+#include "tests/worker/local_job.h"
+#include "trainers/trainer.h"
+#include "worker/evaluate.h"
+
+namespace monsoon {
+namespace {
+
+using Catch::Contains;
+
+const std::atomic<int> kNoStop{0};
+
+Options TinyJob(const std::string& trainer, int workers) {
+  Options options;
+  options.trainer = trainer;
+  options.model = "mlp:32";
+  options.workers = workers;
+  options.batch_size = 50;
+  options.epochs = 2;
+  options.connect_timeout = absl::Seconds(2);
+  return options;
+}
+
+struct LocalServers {
+  explicit LocalServers(int count) {
+    for (int i = 0; i < count; ++i) {
+      owned.push_back(std::make_unique<Server>(RealClock()));
+      calls.push_back(owned.back().get());
+    }
+  }
+  std::vector<std::unique_ptr<Server>> owned;
+  std::vector<ServerCalls*> calls;
+};
+
+int64_t Samples(const pb::JobStatus& status) {
+  int64_t samples = 0;
+  for (const auto& member : status.members()) {
+    samples += member.report().samples();
+  }
+  return samples;
+}
+
+TEST_CASE("Every trainer learns, uses every sample once, on 1 and 3 servers") {
+  const Dataset data = SmallFashionMnist(2003);  // tails everywhere
+  for (const std::string& trainer : TrainerNames()) {
+    for (int servers : {1, 3}) {
+      const int workers = trainer == "single" ? 1 : 2;
+      LocalServers local(servers);
+      auto outcomes =
+          RunLocalJob(TinyJob(trainer, workers), local.calls, data, kNoStop);
+      INFO(trainer << " on " << servers << ": " << outcomes[0].status());
+      REQUIRE(outcomes[0].ok());
+      const pb::JobStatus& status = outcomes[0]->status;
+      CHECK(status.stop_state() == pb::RUNNING);
+      CHECK(Samples(status) == 2 * 2003);
+      if (trainer != "single") CHECK(status.samples_applied() == 2 * 2003);
+      CHECK(status.elapsed_s() > 0);
+      CHECK(AllFinite(outcomes[0]->parameters.span()));
+      const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->parameters);
+      REQUIRE(evaluation.ok());
+      CHECK(evaluation->accuracy > 0.5);
+    }
+  }
+}
+
+TEST_CASE("The sequential trainer gives the same bits twice") {
+  const Dataset data = SmallFashionMnist(500);
+  std::vector<Flat> results;
+  for (int i = 0; i < 2; ++i) {
+    LocalServers local(1);
+    auto outcomes =
+        RunLocalJob(TinyJob("single", 1), local.calls, data, kNoStop);
+    REQUIRE(outcomes[0].ok());
+    results.push_back(std::move(outcomes[0]->parameters));
+  }
+  CHECK(std::memcmp(results[0].data(), results[1].data(),
+                    static_cast<size_t>(results[0].size()) * 4) == 0);
+}
+
+TEST_CASE("A training that diverges ends with the reason and a finite center") {
+  const Dataset data = SmallFashionMnist(1000);
+  for (const std::string& trainer : TrainerNames()) {
+    Options options = TinyJob(trainer, trainer == "single" ? 1 : 2);
+    options.optimizer = "sgd";
+    options.lr = 1e30;
+    LocalServers local(2);
+    auto outcomes = RunLocalJob(options, local.calls, data, kNoStop);
+    INFO(trainer << ": " << outcomes[0].status());
+    REQUIRE(outcomes[0].ok());
+    const pb::JobStatus& status = outcomes[0]->status;
+    CHECK(status.stop_state() == pb::DIVERGED);
+    CHECK_THAT(status.stop(), Contains("worker") && Contains("step") &&
+                                  Contains("--lr") && Contains(trainer));
+    CHECK(AllFinite(outcomes[0]->parameters.span()));
+  }
+}
+
+TEST_CASE("A signal ends all workers, and the center is kept") {
+  const Dataset data = SmallFashionMnist(1000);
+  Options options = TinyJob("adag", 2);
+  options.epochs = 1'000'000;
+  LocalServers local(1);
+  std::atomic<int> stop{0};
+  std::thread signal([&] {
+    RealClock().NewEvent()->Wait(RealClock().Now() + absl::Milliseconds(300));
+    stop = 2;
+  });
+  auto outcomes = RunLocalJob(options, local.calls, data, stop);
+  signal.join();
+  REQUIRE(outcomes[0].ok());
+  CHECK(outcomes[0]->status.stop_state() == pb::INTERRUPTED);
+  CHECK(outcomes[0]->parameters.size() > 0);
+}
+
+TEST_CASE("A worker that never comes is named in time") {
+  const Dataset data = SmallFashionMnist(1000);
+  Options options = TinyJob("adag", 2);
+  options.connect_timeout = absl::Milliseconds(300);
+  LocalServers local(1);
+  WorkerEnvironment environment{.clock = RealClock(),
+                                .files = RealFileSystem(),
+                                .servers = local.calls,
+                                .stop = kNoStop,
+                                .started = RealClock().Now(),
+                                .job_id = 1,
+                                .incarnation = 1,
+                                .train = &data};
+  const auto first = RunWorker(options, 0, environment);
+  REQUIRE(absl::IsUnavailable(first.status()));
+  CHECK_THAT(std::string(first.status().message()),
+             Contains("missing rank 1 of 2"));
+  LocalServers empty(1);
+  environment.servers = empty.calls;
+  const auto second = RunWorker(options, 1, environment);
+  REQUIRE(absl::IsUnavailable(second.status()));
+  CHECK_THAT(std::string(second.status().message()), Contains("rank 0"));
+}
+
+}  // namespace
+}  // namespace monsoon
