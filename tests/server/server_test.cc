@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "tests/server/recorded_call.h"
+
+namespace monsoon {
+namespace {
+
+using Catch::Contains;
+using Request = pb::ExchangeRequest;
+
+// Time that moves when told to.
+class HandClock final : public Clock {
+ public:
+  absl::Time Now() const override { return now; }
+  std::unique_ptr<Event> NewEvent() override { return RealClock().NewEvent(); }
+  absl::Time now = absl::UnixEpoch();
+};
+
+// Three floats in one shard, trainer downpour in delta form: center += value.
+pb::JobSpec DeltaJob(int workers) {
+  pb::JobSpec spec;
+  spec.set_trainer("downpour");
+  (*spec.mutable_hyper())["form"] = "delta";
+  pb::Tensor& tensor = *spec.add_tensors();
+  tensor.set_name("x");
+  tensor.add_shape(3);
+  spec.add_shards()->set_size(3);
+  spec.set_servers(1);
+  spec.set_workers(workers);
+  spec.set_samples(1000);
+  (*spec.mutable_settings())["model"] = "mlp";
+  return spec;
+}
+
+pb::JoinRequest JoinAs(int worker, const pb::JobSpec& spec, uint64_t job = 7) {
+  pb::JoinRequest request;
+  request.set_job_id(job);
+  request.set_worker(worker);
+  request.set_incarnation(static_cast<uint64_t>(worker) + 100);
+  *request.mutable_spec() = spec;
+  return request;
+}
+
+absl::Status TryJoin(Server& server, const pb::JoinRequest& request) {
+  pb::JoinReply reply;
+  return server.Join(request, reply);
+}
+
+absl::Status End(Server& server, int worker, pb::WorkerState state,
+                 const std::string& message = "") {
+  pb::ReportRequest request;
+  request.set_job_id(7);
+  request.set_worker(worker);
+  request.set_incarnation(static_cast<uint64_t>(worker) + 100);
+  request.mutable_report()->set_state(state);
+  request.mutable_report()->set_message(message);
+  pb::ReportReply reply;
+  return server.Report(request, reply);
+}
+
+// A server with a running job of two workers and the center {1, 2, 3}.
+struct RunningJob {
+  explicit RunningJob(int workers = 2) : server(clock) {
+    for (int worker = 0; worker < workers; ++worker) {
+      REQUIRE(TryJoin(server, JoinAs(worker, DeltaJob(workers))).ok());
+    }
+    RecordedCall init(Request::INITIALIZE, 7, 0, {1, 2, 3});
+    server.Exchange(init);
+    REQUIRE(init.status == absl::OkStatus());
+  }
+  std::vector<float> Center() {
+    RecordedCall pull(Request::PULL, 7, -1);
+    server.Exchange(pull);
+    REQUIRE(pull.status == absl::OkStatus());
+    return pull.reply_values;
+  }
+  HandClock clock;
+  Server server;
+};
+
+TEST_CASE(
+    "A pull waits for the initial center, and only the first one counts") {
+  HandClock clock;
+  Server server(clock);
+  REQUIRE(TryJoin(server, JoinAs(0, DeltaJob(1))).ok());
+  RecordedCall pull(Request::PULL, 7, 0);
+  server.Exchange(pull);
+  CHECK_FALSE(pull.finished());
+  RecordedCall first(Request::INITIALIZE, 7, 0, {1, 2, 3});
+  RecordedCall second(Request::INITIALIZE, 7, 0, {9, 9, 9});
+  server.Exchange(first);
+  server.Exchange(second);
+  REQUIRE(pull.status == absl::OkStatus());
+  CHECK(pull.reply_values == std::vector<float>{1, 2, 3});
+  CHECK(second.status == absl::OkStatus());
+  RecordedCall again(Request::PULL, 7, 0);
+  server.Exchange(again);
+  CHECK(again.reply_values == std::vector<float>{1, 2, 3});
+}
+
+TEST_CASE("A push and pull is atomic and says version and staleness") {
+  RunningJob job;
+  for (int worker : {0, 1}) {
+    RecordedCall pull(Request::PULL, 7, worker);
+    job.server.Exchange(pull);
+  }
+  RecordedCall a(Request::PUSH_PULL, 7, 0, {1, 0, 0}, 1);
+  job.server.Exchange(a);
+  REQUIRE(a.status == absl::OkStatus());
+  CHECK(a.reply_values == std::vector<float>{2, 2, 3});
+  CHECK(a.reply.version() == 1);
+  CHECK(a.reply.staleness() == 0);
+  RecordedCall b(Request::PUSH_PULL, 7, 1, {0, 1, 0}, 1);
+  job.server.Exchange(b);
+  CHECK(b.reply_values == std::vector<float>{2, 3, 3});
+  CHECK(b.reply.staleness() == 1);  // one round since its pull
+}
+
+TEST_CASE("A repeated push is answered, but applied once") {
+  RunningJob job;
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    RecordedCall push(Request::PUSH_PULL, 7, 0, {1, 1, 1}, 1);
+    job.server.Exchange(push);
+    REQUIRE(push.status == absl::OkStatus());
+    CHECK(push.reply_values == std::vector<float>{2, 3, 4});
+  }
+  RecordedCall gap(Request::PUSH, 7, 0, {1, 1, 1}, 3);
+  job.server.Exchange(gap);
+  REQUIRE(absl::IsFailedPrecondition(*gap.status));
+  CHECK_THAT(std::string(gap.status->message()), Contains("expected 2"));
+  CHECK(job.Center() == std::vector<float>{2, 3, 4});
+}
+
+TEST_CASE("A bad push is refused with worker and shard, and changes nothing") {
+  RunningJob job;
+  const float nan = std::nanf("");
+  const float infinity = std::numeric_limits<float>::infinity();
+  struct Case {
+    std::vector<float> values;
+    std::string found;
+  };
+  const std::vector<Case> cases = {
+      {{1, 2}, "2 floats, expected 3"},
+      {{1, 2, 3, 4}, "4 floats, expected 3"},
+      {{}, "0 floats, expected 3"},
+      {{1, nan, 3}, "value 1 of the update is nan"},
+      {{1, 2, -infinity}, "value 2"}};
+  for (const Case& bad : cases) {
+    RecordedCall push(Request::PUSH_PULL, 7, 1, bad.values, 1);
+    job.server.Exchange(push);
+    REQUIRE(absl::IsInvalidArgument(*push.status));
+    CHECK_THAT(std::string(push.status->message()),
+               Contains("worker 1, shard 0") && Contains(bad.found));
+  }
+  RecordedCall unknown(Request::PULL, 7, 1);
+  unknown.request.set_shard(5);
+  job.server.Exchange(unknown);
+  CHECK(absl::IsNotFound(*unknown.status));
+  CHECK_THAT(std::string(unknown.status->message()),
+             Contains("worker 1") && Contains("shard 5"));
+  for (float weight : {0.0f, -1.0f, nan, infinity}) {
+    RecordedCall push(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+    push.request.set_weight(weight);
+    job.server.Exchange(push);
+    CHECK(absl::IsInvalidArgument(*push.status));
+  }
+  CHECK(job.Center() == std::vector<float>{1, 2, 3});
+  RecordedCall good(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+  job.server.Exchange(good);
+  CHECK(good.status == absl::OkStatus());
+}
+
+TEST_CASE("Strangers, past selves and other jobs are refused") {
+  RunningJob job;
+  RecordedCall stranger(Request::PULL, 7, 4);
+  job.server.Exchange(stranger);
+  CHECK(absl::IsFailedPrecondition(*stranger.status));
+  RecordedCall past(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+  past.request.set_incarnation(5);
+  job.server.Exchange(past);
+  CHECK(absl::IsFailedPrecondition(*past.status));
+  RecordedCall other(Request::PULL, 8, 1);
+  job.server.Exchange(other);
+  CHECK(absl::IsFailedPrecondition(*other.status));
+  RecordedCall observer_push(Request::PUSH, 7, -1, {1, 1, 1}, 1);
+  job.server.Exchange(observer_push);
+  CHECK(absl::IsFailedPrecondition(*observer_push.status));
+  CHECK(job.Center() == std::vector<float>{1, 2, 3});
+}
+
+TEST_CASE("A rank is taken while its worker lives, and free again afterwards") {
+  RunningJob job;
+  pb::JoinRequest twin = JoinAs(1, DeltaJob(2));
+  twin.set_incarnation(555);
+  const absl::Status refused = TryJoin(job.server, twin);
+  REQUIRE(absl::IsAlreadyExists(refused));
+  CHECK_THAT(std::string(refused.message()), Contains("rank 1"));
+  job.clock.now += kLease + absl::Seconds(1);
+  CHECK(TryJoin(job.server, twin).ok());
+  RecordedCall zombie(Request::PULL, 7, 1);
+  job.server.Exchange(zombie);
+  CHECK_THAT(std::string(zombie.status->message()),
+             Contains("replaced by a newer process"));
+}
+
+TEST_CASE("What another worker brings is compared key by key") {
+  RunningJob job(3);
+  struct Case {
+    std::function<void(pb::JobSpec&)> change;
+    std::string key;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& s) { (*s.mutable_settings())["model"] = "cnn"; }, "model"},
+      {[](auto& s) { s.set_trainer("adag"); }, "trainer"},
+      {[](auto& s) { (*s.mutable_hyper())["form"] = "gradient"; }, "form"},
+      {[](auto& s) { s.mutable_tensors(0)->set_shape(0, 4); }, "tensor x"},
+      {[](auto& s) { s.set_data_hash("other"); }, "data hash"},
+      {[](auto& s) { s.set_workers(4); }, "workers"},
+  };
+  for (const Case& c : cases) {
+    pb::JobSpec spec = DeltaJob(3);
+    c.change(spec);
+    const absl::Status refused = TryJoin(job.server, JoinAs(2, spec));
+    REQUIRE(absl::IsFailedPrecondition(refused));
+    CHECK_THAT(std::string(refused.message()), Contains(c.key));
+  }
+}
+
+TEST_CASE("A job that cannot be is refused before anything is made") {
+  HandClock clock;
+  Server server(clock, {.max_bytes = 1024});
+  struct Case {
+    std::function<void(pb::JoinRequest&)> change;
+    std::string found;
+  };
+  const std::vector<Case> cases = {
+      {[](auto& r) { r.mutable_spec()->set_trainer("adga"); }, "adag"},
+      {[](auto& r) { r.mutable_spec()->clear_tensors(); }, "no tensors"},
+      {[](auto& r) { r.mutable_spec()->mutable_tensors(0)->set_shape(0, -3); },
+       "extent of -3"},
+      {[](auto& r) {
+         r.mutable_spec()->mutable_tensors(0)->set_shape(
+             0, std::numeric_limits<int64_t>::max());
+       },
+       "extent of"},
+      {[](auto& r) { r.mutable_spec()->mutable_shards(0)->set_size(2); },
+       "end at"},
+      {[](auto& r) { r.mutable_spec()->mutable_shards(0)->set_server(9); },
+       "server 9"},
+      {[](auto& r) { r.mutable_spec()->set_workers(0); }, "0 workers"},
+      {[](auto& r) { r.set_server_index(3); }, "index 3"},
+      {[](auto& r) { r.set_incarnation(0); }, "incarnation"},
+      {[](auto& r) {
+         r.mutable_spec()->mutable_tensors(0)->set_shape(0, 300);
+         r.mutable_spec()->mutable_shards(0)->set_size(300);
+       },
+       "1200 bytes"},
+      {[](auto& r) { (*r.mutable_spec()->mutable_hyper())["window"] = "x"; },
+       "window"},
+  };
+  for (const Case& c : cases) {
+    pb::JoinRequest request = JoinAs(0, DeltaJob(1));
+    c.change(request);
+    const absl::Status refused = TryJoin(server, request);
+    INFO(refused.ToString());
+    REQUIRE_FALSE(refused.ok());
+    CHECK_THAT(std::string(refused.message()), Contains(c.found));
+    pb::JobStatus status;
+    CHECK(absl::IsNotFound(server.GetJob({}, status)));
+  }
+}
+
+TEST_CASE("When a worker fails, the others learn why at once") {
+  RunningJob job;
+  RecordedCall waits(Request::PULL, 7, 0);
+  waits.request.set_rounds(1);
+  job.server.Exchange(waits);
+  REQUIRE_FALSE(waits.finished());
+  REQUIRE(End(job.server, 1, pb::DIVERGED, "the loss is nan").ok());
+  REQUIRE(waits.finished());
+  CHECK(absl::IsAborted(*waits.status));
+  RecordedCall push(Request::PUSH, 7, 0, {1, 1, 1}, 1);
+  job.server.Exchange(push);
+  REQUIRE(absl::IsAborted(*push.status));
+  CHECK_THAT(std::string(push.status->message()),
+             Contains("worker 1") && Contains("the loss is nan"));
+  CHECK(job.Center() == std::vector<float>{1, 2, 3});  // observers go on
+  pb::JobStatus status;
+  REQUIRE(job.server.GetJob({}, status).ok());
+  CHECK(status.stop_state() == pb::DIVERGED);
+}
+
+TEST_CASE("The next job comes when every worker of the last has ended") {
+  RunningJob job;
+  CHECK_FALSE(TryJoin(job.server, JoinAs(0, DeltaJob(2), 8)).ok());
+  REQUIRE(End(job.server, 0, pb::DONE).ok());
+  CHECK_FALSE(TryJoin(job.server, JoinAs(0, DeltaJob(2), 8)).ok());
+  REQUIRE(End(job.server, 1, pb::DONE).ok());
+  CHECK(job.Center() == std::vector<float>{1, 2, 3});
+  CHECK(TryJoin(job.server, JoinAs(0, DeltaJob(2), 8)).ok());
+}
+
+}  // namespace
+}  // namespace monsoon
