@@ -217,6 +217,8 @@ std::vector<LayerCase> Cases() {
       ConvCase("conv 1 to 4 channels", 2, {1, 7, 5}, 1, {.channels = 4}));
   cases.push_back(
       ConvCase("conv 1 to 8 channels", 3, {1, 9, 6}, 1, {.channels = 8}));
+  cases.push_back(ConvCase("conv 2 to 16 channels, stride 2", 2, {2, 8, 7}, 1,
+                           {.channels = 16, .stride = 2}));
   cases.push_back(ConvCase("conv 1 to 16 channels, padded", 2, {1, 6, 7}, 1,
                            {.channels = 16, .padding = 1}));
   cases.push_back(ConvCase("conv of odd channels, padded", 1, {3, 5, 5}, 1,

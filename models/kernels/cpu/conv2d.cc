@@ -5,8 +5,9 @@
 #include "models/kernels/conv2d.h"
 
 #include <memory>
-#include <vector>
+#include <optional>
 
+#include "models/kernels/cpu/conv2d_narrow.h"
 #include "models/kernels/cpu/onednn.h"
 
 namespace monsoon {
@@ -75,8 +76,12 @@ class CpuConv2d final : public Conv2dKernel {
         db_(s.out.channels) {
     const Descs d(s);
     const auto forward = BuildForward(s, d);
-    if (s.input_gradient) BuildBackwardData(s, d, forward);
-    BuildBackwardWeights(s, d, forward);
+    if (s.input_gradient) BuildBackwardData(d, forward);
+    if (NarrowWeightGradient::Fits(s, output_block_)) {
+      narrow_.emplace(s);
+    } else {
+      BuildBackwardWeights(d, forward);
+    }
   }
 
   int64_t output_block() const override { return output_block_; }
@@ -103,6 +108,20 @@ class CpuConv2d final : public Conv2dKernel {
 
   void BackwardWeights(const float* x, const float* dy, const TensorSink& dw,
                        const TensorSink& db) override {
+    if (narrow_.has_value()) {
+      narrow_->Run(x, dy, dw_.data(), db_.data());
+    } else {
+      RunBackwardWeights(x, dy);
+    }
+    dw.Take(dw_.data(), dw_.size());
+    db.Take(db_.data(), db_.size());
+  }
+
+ private:
+  using ForwardDesc = dnnl::convolution_forward::primitive_desc;
+
+  // Into dw_ and db_.
+  void RunBackwardWeights(const float* x, const float* dy) {
     onednn::Execute(weights_, stream_,
                     {{DNNL_ARG_SRC, weights_x_.Read(x, stream_)},
                      {DNNL_ARG_DIFF_DST, weights_dy_.Read(dy, stream_)},
@@ -110,12 +129,7 @@ class CpuConv2d final : public Conv2dKernel {
                      {DNNL_ARG_DIFF_BIAS, weights_db_.Write(db_.data())},
                      {DNNL_ARG_SCRATCHPAD, weights_scratch_.get()}});
     weights_dw_.Finish(stream_);
-    dw.Take(dw_.data(), dw_.size());
-    db.Take(db_.data(), db_.size());
   }
-
- private:
-  using ForwardDesc = dnnl::convolution_forward::primitive_desc;
 
   ForwardDesc BuildForward(const Spec& s, const Descs& d) {
     const ForwardDesc desc(
@@ -134,8 +148,7 @@ class CpuConv2d final : public Conv2dKernel {
     return desc;
   }
 
-  void BuildBackwardData(const Spec&, const Descs& d,
-                         const ForwardDesc& forward) {
+  void BuildBackwardData(const Descs& d, const ForwardDesc& forward) {
     const dnnl::convolution_backward_data::primitive_desc desc(
         {Descs::kAlgorithm, d.x, d.w, d.y, d.strides, d.padding, d.padding},
         d.attributes, engine_, forward);
@@ -146,8 +159,7 @@ class CpuConv2d final : public Conv2dKernel {
     data_ = dnnl::convolution_backward_data(desc);
   }
 
-  void BuildBackwardWeights(const Spec&, const Descs& d,
-                            const ForwardDesc& forward) {
+  void BuildBackwardWeights(const Descs& d, const ForwardDesc& forward) {
     const dnnl::convolution_backward_weights::primitive_desc desc(
         {Descs::kAlgorithm, d.x, d.w, d.b, d.y, d.strides, d.padding,
          d.padding},
@@ -169,7 +181,8 @@ class CpuConv2d final : public Conv2dKernel {
   Bridge data_dy_, data_w_, data_dx_;
   Bridge weights_x_, weights_dy_, weights_dw_, weights_db_;
   memory forward_scratch_, data_scratch_, weights_scratch_;
-  Flat dw_, db_;
+  std::optional<NarrowWeightGradient> narrow_;  // else weights_
+  Flat dw_, db_;  // plain; what the sinks take from
 };
 
 const RegisterKernel<Conv2dKernel, CpuConv2d> registered("cpu");
