@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/wire.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -57,6 +60,27 @@ struct Cut {
   Pieces pieces;
 };
 
+// The pairs of hexadecimal digits with which lines start in the fenced blocks
+// of the document.
+std::string BytesInDocument() {
+  std::ifstream file(MONSOON_SOURCE_DIR "/docs/wire_format.md");
+  const auto is_byte = [](const std::string& word) {
+    return word.size() == 2 &&
+           word.find_first_not_of("0123456789abcdef") == std::string::npos;
+  };
+  std::string bytes;
+  bool fenced = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("```", 0) == 0) fenced = !fenced;
+    if (!fenced) continue;
+    std::istringstream words(line);
+    for (std::string word; words >> word && is_byte(word);) {
+      bytes += static_cast<char>(std::stoi(word, nullptr, 16));
+    }
+  }
+  return bytes;
+}
+
 bool Finds(const Cut& cut, const pb::ExchangeRequest& request,
            const std::string& payload) {
   pb::ExchangeRequest found;
@@ -83,6 +107,29 @@ TEST_CASE("head and payload are the bytes that protobuf would write") {
     CHECK((EncodeHead(reply, bytes) + payload ==
            whole_reply.SerializeAsString()));
   }
+}
+
+TEST_CASE("the bytes in docs/wire_format.md are those of the messages") {
+  pb::ExchangeRequest request;
+  request.set_kind(pb::ExchangeRequest::PUSH_PULL);
+  request.set_job_id(0x1234);
+  request.set_worker(1);
+  request.set_incarnation(7);
+  request.set_shard(2);
+  request.set_sequence(1);
+  request.set_weight(1);
+  request.set_local_steps(1);
+  request.set_samples(64);
+  request.set_max_lead(-1);
+  pb::ExchangeReply reply;
+  reply.set_version(5);
+  reply.set_staleness(1);
+  const auto bytes = [](const std::string& head, std::vector<float> values) {
+    return head + std::string(reinterpret_cast<const char*>(values.data()),
+                              values.size() * sizeof(float));
+  };
+  CHECK(BytesInDocument() == bytes(EncodeHead(request, 8), {1, -2}) +
+                                 bytes(EncodeHead(reply, 8), {0.5f, 0.25f}));
 }
 
 TEST_CASE("a message may be cut at any two of its bytes") {
