@@ -29,17 +29,17 @@ void Bowl(int worker, int64_t step, const Flat& x, Flat& gradient);
 ToyGradient Constant(std::vector<float> by_worker);
 
 struct ToyJob {
-  std::string trainer = {};
-  std::map<std::string, std::string> set = {};
+  std::string trainer;
+  std::map<std::string, std::string> set;
   int workers = 1;
   int shards = 1;   // of about equal size, dealt to the servers in turn
   int servers = 1;  // at most as many as shards
   std::string optimizer = "sgd";
   float lr = 0.5f;
-  std::vector<float> start = {};  // the initial center, [P]
-  ToyGradient gradient = {};
+  std::vector<float> start;  // the initial center, [P]
+  ToyGradient gradient;
   // Null: a real Server.
-  std::function<std::unique_ptr<ServerCalls>()> make_server = {};
+  std::function<std::unique_ptr<ServerCalls>()> make_server;
 };
 
 // Real servers, real links, the real training loop and trainer in one process,
