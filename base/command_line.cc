@@ -42,9 +42,9 @@ absl::Status CheckRemaining(const CLI::App& app) {
 absl::Status MissingValue(CLI::App& app, absl::string_view last) {
   const CLI::Option* option = app.get_option_no_throw(std::string(last));
   if (option == nullptr) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(last, ": expected a value behind it: ",
-                   option->get_type_name(), ", ", option->get_description()));
+  return absl::InvalidArgumentError(absl::StrCat(
+      last, ": expected a value behind it: ", option->get_type_name(), ", ",
+      option->get_description()));
 }
 
 }  // namespace

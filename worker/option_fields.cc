@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "base/status_macros.h"
+#include "base/check.h"
 #include "data/dataset.h"
 #include "models/model.h"
 #include "trainers/optimizer.h"
@@ -164,6 +164,12 @@ const OptionField* FindOptionField(absl::string_view name) {
 }
 
 std::string ShortestDecimal(double value) { return Shortest(value); }
-std::string ShortestDecimal(float value) { return Shortest(value); }
+
+double AsWritten(float value) {
+  double written = value;
+  MONSOON_CHECK(absl::SimpleAtod(Shortest(value), &written),
+                "a float prints as a number");
+  return written;
+}
 
 }  // namespace monsoon

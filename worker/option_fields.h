@@ -56,6 +56,8 @@ const OptionField* FindOptionField(absl::string_view name);
 
 // The shortest decimal text that reads back as `value`.
 std::string ShortestDecimal(double value);
-std::string ShortestDecimal(float value);
+// The number that a person wrote who got `value`: 0.1f is 0.1, not
+// 0.1000000015.
+double AsWritten(float value);
 
 }  // namespace monsoon

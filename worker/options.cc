@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "base/spelling.h"
 #include "base/status_macros.h"
 #include "data/dataset.h"
@@ -99,9 +97,7 @@ absl::Status ResolveOptions(Options& options) {
     options.optimizer = entry->optimizer;
   }
   if (!options.given.contains("lr") && options.lr == 0) {
-    // The decimal that the trainer's author wrote, not the nearest float.
-    MONSOON_CHECK(absl::SimpleAtod(ShortestDecimal(entry->lr), &options.lr),
-                  "a float prints as a number");
+    options.lr = AsWritten(entry->lr);
   }
   RETURN_IF_ERROR(CheckNames(options));
   RETURN_IF_ERROR(CheckNumbers(options));

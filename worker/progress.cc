@@ -104,9 +104,10 @@ ProgressStyle StderrStyle() {
   return style;
 }
 
-Progress::Progress(ServerCalls& server, Clock& clock, ProgressStyle style,
-                   Observer observer)
+Progress::Progress(ServerCalls& server, uint64_t job_id, Clock& clock,
+                   ProgressStyle style, Observer observer)
     : server_(server),
+      job_id_(job_id),
       clock_(clock),
       style_(style),
       observer_(std::move(observer)),
@@ -119,20 +120,19 @@ void Progress::Stop() {
 }
 
 void Progress::Run() {
-  bool seen = false;
-  next_line_ = clock_.Now() + (style_.live ? absl::ZeroDuration() : kPlainLine);
-  while (!stop_->Wait(clock_.Now() + kLook)) {
-    if (Look(false)) seen = true;
-  }
-  // The end of a job that never began is told by whoever stopped it.
-  if (seen || observer_ != nullptr) Look(true);
+  next_line_ = clock_.Now() + kPlainLine;
+  while (!stop_->Wait(clock_.Now() + kLook)) Look(false);
+  Look(true);
+  // The server has gone before the last look: what follows is a new line.
+  if (line_is_open_) std::fputc('\n', style_.out);
 }
 
-bool Progress::Look(bool last) {
+void Progress::Look(bool last) {
   pb::JobStatus status;
-  if (!server_.GetJob(pb::GetJobRequest(), status).ok()) return false;
+  const absl::Status asked = server_.GetJob(pb::GetJobRequest(), status);
+  if (!asked.ok() || (job_id_ != 0 && status.job_id() != job_id_)) return;
   ProgressSample sample = SampleOf(status);
-  if (sample.samples == 0) return false;
+  if (sample.samples == 0) return;
   // At an epoch's first steps nobody has a loss yet: the last one stays.
   if (std::isfinite(sample.loss)) last_loss_ = sample.loss;
   if (!std::isfinite(sample.loss)) sample.loss = last_loss_;
@@ -142,7 +142,6 @@ bool Progress::Look(bool last) {
     observer_(sample);
     next_report_ = now + kReport;
   }
-  return true;
 }
 
 void Progress::Show(const ProgressSample& sample, bool last) {
@@ -151,6 +150,7 @@ void Progress::Show(const ProgressSample& sample, bool last) {
     std::fprintf(style_.out, "\r%s\x1b[K%s",
                  LiveLine(sample, style_.columns).c_str(), last ? "\n" : "");
     std::fflush(style_.out);
+    line_is_open_ = !last;
     return;
   }
   const absl::Time now = clock_.Now();

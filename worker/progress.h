@@ -48,16 +48,16 @@ struct ProgressStyle {
 // COLUMNS or the terminal says. There are no colours, as NO_COLOR asks.
 ProgressStyle StderrStyle();
 
-// Watches one job through its first server until it is stopped, on a thread of
-// its own; a server without the job yet is asked again. All arguments outlive
-// it.
+// Watches the job `job_id` through its first server until it is stopped, on a
+// thread of its own; a server without that job yet is asked again. The id 0
+// stands for whatever job there is. Server and clock outlive it.
 class Progress {
  public:
   // Every second and at the end, on the observer's thread.
   using Observer = std::function<void(const ProgressSample&)>;
 
-  Progress(ServerCalls& server, Clock& clock, ProgressStyle style,
-           Observer observer);
+  Progress(ServerCalls& server, uint64_t job_id, Clock& clock,
+           ProgressStyle style, Observer observer);
   // Stops.
   ~Progress() { Stop(); }
   // Shows and reports the last state, and ends the thread. Idempotent.
@@ -65,11 +65,12 @@ class Progress {
 
  private:
   void Run();
-  // Asks the server; shows and reports what is due. False: no job yet.
-  bool Look(bool last);
+  // Asks the server; shows and reports what is due.
+  void Look(bool last);
   void Show(const ProgressSample& sample, bool last);
 
   ServerCalls& server_;
+  const uint64_t job_id_;
   Clock& clock_;
   const ProgressStyle style_;
   const Observer observer_;
@@ -79,6 +80,7 @@ class Progress {
   absl::Time next_report_ = absl::InfinitePast();
   int64_t shown_epoch_ = 1;
   double last_loss_ = 0;
+  bool line_is_open_ = false;  // a live line without its newline
   std::thread thread_;
 };
 

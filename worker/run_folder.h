@@ -28,6 +28,8 @@ class RunFolder {
                                         uint16_t random);
 
   const std::string& path() const { return path_; }
+  // Has anything been written yet?
+  bool made() const { return made_; }
 
   // Adds a line to metrics.jsonl.
   absl::Status AddMetrics(const ProgressSample& sample);

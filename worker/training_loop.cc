@@ -45,9 +45,8 @@ absl::Status TrainingLoop::Exchange() {
 absl::Status TrainingLoop::Diverged(const char* what, double found) const {
   return absl::OutOfRangeError(absl::StrCat(
       "training diverged: ", what, " is ", found, " at step ",
-      replica_.step + 1, " of worker ", replica_.worker,
-      "; lower --lr (now ", replica_.optimizer().lr(),
-      ") or the trainer's window"));
+      replica_.step + 1, " of worker ", replica_.worker, "; lower --lr (now ",
+      replica_.optimizer().lr(), ") or the trainer's window"));
 }
 
 }  // namespace monsoon

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// monsoon: finds the subcommand and hands over.
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/command_line.h"
+#include "base/registry.h"
+#include "base/spelling.h"
+#include "cli/command.h"
+
+namespace monsoon {
+namespace {
+
+using Commands = Registry<Command>;
+
+void PrintHelp(std::FILE* out) {
+  std::fputs(
+      "A parameter server with pluggable asynchronous trainers.\n"
+      "Usage: monsoon COMMAND [FLAGS]\n\nCommands:\n",
+      out);
+  for (const std::string& name : Commands::Get().names()) {
+    std::fprintf(out, "  %-10s %s\n", name.c_str(),
+                 Commands::Get().Find(name)->help.c_str());
+  }
+  std::fputs(
+      "\nmonsoon COMMAND --help shows the flags of a command; monsoon "
+      "--version "
+      "the\nversion. Clusters by hand: monsoon-server, monsoon-worker.\n",
+      out);
+}
+
+int Dispatch(int argc, const char* const* argv) {
+  if (argc < 2) {
+    PrintHelp(stderr);
+    return ExitCode(absl::InvalidArgumentError("no command"));
+  }
+  const absl::string_view word = argv[1];
+  if (word == "--version") {
+    std::printf("monsoon %s\ncuda: none\n", MONSOON_VERSION);
+    return 0;
+  }
+  if (word == "--help" || word == "-h" || word == "help") {
+    PrintHelp(stdout);
+    return 0;
+  }
+  const Command* command = Commands::Get().Find(word);
+  if (command == nullptr) {
+    return Fail("monsoon", absl::InvalidArgumentError(UnknownName(
+                               "command", word, Commands::Get().names())));
+  }
+  return command->run(argc - 1, argv + 1);
+}
+
+}  // namespace
+}  // namespace monsoon
+
+int main(int argc, char** argv) { return monsoon::Dispatch(argc, argv); }

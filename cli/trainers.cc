@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// monsoon trainers [NAME]: the family, for people and as JSON.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/command_line.h"
+#include "base/status_macros.h"
+#include "cli/command.h"
+#include "trainers/trainer.h"
+#include "worker/option_fields.h"
+
+namespace monsoon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kProgram[] = "monsoon trainers";
+
+struct Described {
+  std::string name;
+  const TrainerEntry& entry;
+  Traits traits;
+  std::vector<Hyperparameters::Declared> hyper;
+};
+
+// With the hyper-parameters that `name` has with the default workers.
+absl::StatusOr<Described> Describe(const std::string& name) {
+  ASSIGN_OR_RETURN(const TrainerEntry* entry, FindTrainer(name));
+  const Options defaults;
+  const JobFacts facts{
+      .workers = defaults.workers, .seed = defaults.seed, .lr = entry->lr};
+  ASSIGN_OR_RETURN(MadeTrainer made, MakeTrainer(name, {}, facts));
+  return Described{name, *entry, made.trainer->traits(), std::move(made.hyper)};
+}
+
+std::string WorkersText(const Traits& traits) {
+  if (traits.max_workers == 1) return "one worker";
+  return absl::StrCat(traits.min_workers, " or more workers");
+}
+
+std::string ToText(const Described& d) {
+  std::string text = absl::StrFormat(
+      "%s: %s\n  equation   %s\n  source     %s\n"
+      "  optimizer  %s, lr %s\n"
+      "  traits     pushes %s, is answered %s, %s, result is %s, %s\n",
+      d.name, d.entry.title, d.entry.equation, d.entry.source,
+      d.entry.optimizer, ShortestDecimal(AsWritten(d.entry.lr)),
+      PayloadName(d.traits.pushes), PayloadName(d.traits.replies),
+      d.traits.synchronous ? "synchronous" : "asynchronous",
+      d.traits.result == Result::kCenter ? "the center" : "the replicas",
+      WorkersText(d.traits));
+  for (const Hyperparameters::Declared& hyper : d.hyper) {
+    absl::StrAppend(&text, "  --set ", hyper.key, "=", hyper.fallback, "  ",
+                    hyper.help, " (", hyper.type, ": ", hyper.accepted, ")\n");
+  }
+  return text;
+}
+
+Json ToJson(const Described& d) {
+  Json json;
+  json["trainer"] = d.name;
+  json["title"] = d.entry.title;
+  json["equation"] = d.entry.equation;
+  json["source"] = d.entry.source;
+  json["optimizer"] = d.entry.optimizer;
+  json["lr"] = AsWritten(d.entry.lr);
+  json["pushes"] = PayloadName(d.traits.pushes);
+  json["replies"] = PayloadName(d.traits.replies);
+  json["synchronous"] = d.traits.synchronous;
+  json["result"] = d.traits.result == Result::kCenter ? "center" : "replicas";
+  json["min_workers"] = d.traits.min_workers;
+  json["max_workers"] = d.traits.max_workers == Traits().max_workers
+                            ? Json(nullptr)
+                            : Json(d.traits.max_workers);
+  json["hyper"] = Json::array();
+  for (const Hyperparameters::Declared& hyper : d.hyper) {
+    json["hyper"].push_back({{"key", hyper.key},
+                             {"type", hyper.type},
+                             {"default", hyper.fallback},
+                             {"accepted", hyper.accepted},
+                             {"help", hyper.help}});
+  }
+  return json;
+}
+
+absl::Status Print(const std::vector<std::string>& names, bool json) {
+  Json all = Json::array();
+  std::string text;
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(const Described described, Describe(name));
+    if (json) {
+      all.push_back(ToJson(described));
+    } else {
+      absl::StrAppend(&text, text.empty() ? "" : "\n", ToText(described));
+    }
+  }
+  if (json) text = all.dump() + "\n";
+  std::fputs(text.c_str(), stdout);
+  return absl::OkStatus();
+}
+
+int RunTrainers(int argc, const char* const* argv) {
+  CLI::App app("The trainers that this build has.", kProgram);
+  std::string name;
+  bool json = false;
+  std::string help;
+  app.add_option("NAME", name, "one of them; else all");
+  app.add_flag("--json", json, "as one line of JSON");
+  absl::Status status = ParseCommandLine(app, argc, argv, help);
+  if (status.ok() && !help.empty()) {
+    std::fputs(help.c_str(), stdout);
+    return 0;
+  }
+  if (status.ok()) {
+    status = Print(
+        name.empty() ? TrainerNames() : std::vector<std::string>{name}, json);
+  }
+  return status.ok() ? 0 : Fail(kProgram, status);
+}
+
+const RegisterCommand kTrainers(
+    "trainers",
+    {.help = "the trainers: equation, source, hyper-parameters, defaults",
+     .run = RunTrainers});
+
+}  // namespace
+}  // namespace monsoon

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/finish.h"
+
+#include <omp.h>
+
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "base/command_line.h"
+#include "base/status_macros.h"
+#include "data/dataset.h"
+#include "worker/evaluate.h"
+#include "worker/summary.h"
+
+namespace monsoon {
+namespace {
+
+void Print(std::FILE* out, const std::string& line) {
+  std::fprintf(out, "%s\n", line.c_str());
+  std::fflush(out);
+}
+
+// The job cannot be what was asked for; nothing has run.
+bool NeverBegan(const absl::Status& status) {
+  return ExitCode(status) == 2 || ExitCode(status) == 3;
+}
+
+absl::StatusOr<Evaluation> EvaluateOnTest(const JobOutcome& outcome,
+                                          FileSystem& files) {
+  ASSIGN_OR_RETURN(const Dataset test,
+                   LoadDataset(outcome.options.data, Split::kTest, files));
+  omp_set_num_threads(1);  // as `monsoon evaluate`: the same bits
+  return Evaluate(outcome.options.model, test, outcome.parameters);
+}
+
+// The memory of the servers beside the first, whose status is the outcome's.
+std::vector<pb::JobStatus> AskOthers(const Ending& ending) {
+  std::vector<pb::JobStatus> statuses;
+  for (size_t i = 1; i < ending.servers.size(); ++i) {
+    pb::JobStatus status;
+    // A server that has gone since has no memory to count.
+    if (ending.servers[i]->GetJob({}, status).ok()) statuses.push_back(status);
+  }
+  return statuses;
+}
+
+void PrintSummary(const nlohmann::ordered_json& summary, bool json,
+                  const RunFolder& folder) {
+  std::FILE* const people = json ? stderr : stdout;
+  Print(people, DescribeSummary(summary));
+  if (folder.made()) Print(people, absl::StrCat("run folder: ", folder.path()));
+  if (json) Print(stdout, summary.dump());
+}
+
+int EndWithout(const Ending& ending, RunFolder& folder) {
+  const absl::Status& status = ending.outcome.status();
+  const int code = Fail(ending.program, status);
+  if (NeverBegan(status)) return code;
+  JobOutcome nothing;
+  nothing.options = ending.options;
+  const nlohmann::ordered_json summary =
+      Summarize({.outcome = nothing, .state = RunState::kFailed});
+  if (folder.made()) {
+    const absl::Status written = folder.WriteSummary(summary.dump());
+    if (!written.ok()) Fail(ending.program, written);
+  }
+  PrintSummary(summary, ending.json, folder);
+  return code;
+}
+
+int CodeOf(RunState state, int stop_signal) {
+  if (state == RunState::kDone) return 0;
+  if (state != RunState::kInterrupted) return 1;
+  return 128 + (stop_signal != 0 ? stop_signal : SIGTERM);
+}
+
+// Writes what the job has come to and returns its summary.
+absl::StatusOr<nlohmann::ordered_json> Keep(const Ending& ending,
+                                            RunState state, RunFolder& folder,
+                                            FileSystem& files) {
+  const JobOutcome& outcome = *ending.outcome;
+  RETURN_IF_ERROR(
+      folder.WriteModel(outcome.options, outcome.layout, outcome.parameters));
+  std::optional<Evaluation> test;
+  // Who interrupts a run wants an end; `monsoon evaluate` can still tell.
+  if (state != RunState::kInterrupted) {
+    ASSIGN_OR_RETURN(test, EvaluateOnTest(outcome, files));
+  }
+  nlohmann::ordered_json summary =
+      Summarize({.outcome = outcome,
+                 .state = state,
+                 .test = test.has_value() ? &*test : nullptr,
+                 .servers = AskOthers(ending)});
+  RETURN_IF_ERROR(folder.WriteSummary(summary.dump()));
+  return summary;
+}
+
+}  // namespace
+
+int Finish(const Ending& ending, RunFolder& folder, FileSystem& files) {
+  if (!ending.outcome.ok()) return EndWithout(ending, folder);
+  const pb::JobStatus& status = ending.outcome->status;
+  const RunState state = StateOf(status);
+  if (state != RunState::kDone) {
+    Print(stderr, absl::StrCat(ending.program, ": ", StateName(state), ": ",
+                               status.stop()));
+  }
+  const auto summary = Keep(ending, state, folder, files);
+  if (!summary.ok()) return Fail(ending.program, summary.status());
+  PrintSummary(*summary, ending.json, folder);
+  return CodeOf(state, ending.stop_signal);
+}
+
+}  // namespace monsoon

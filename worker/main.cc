@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// monsoon-worker: one worker of a job on servers that run already.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/clock.h"
+#include "base/command_line.h"
+#include "base/filesystem.h"
+#include "base/status_macros.h"
+#include "base/stop_signal.h"
+#include "transport/grpc_client.h"
+#include "worker/finish.h"
+#include "worker/flags.h"
+#include "worker/progress.h"
+#include "worker/random_id.h"
+#include "worker/run_folder.h"
+#include "worker/run_worker.h"
+#include "worker/summary.h"
+
+namespace monsoon {
+namespace {
+
+constexpr char kProgram[] = "monsoon-worker";
+
+struct Arguments {
+  Flags flags;
+  std::vector<std::string> addresses;
+  int rank = 0;
+};
+
+// A later rank learns what it was not told from the job, so only what it was
+// told can be checked before that is there.
+absl::Status Check(int rank, Options& options) {
+  if (rank == 0) return ResolveOptions(options);
+  Options told = options;
+  if (!told.given.contains("trainer")) told.set.clear();
+  return ResolveOptions(told);
+}
+
+absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
+  CLI::App app("One worker of a job on servers that run already.", kProgram);
+  std::string servers;
+  std::string rank;
+  app.add_option("--servers", servers,
+                 "where the servers listen, in the same "
+                 "order for every worker")
+      ->type_name("HOST:PORT,...")
+      ->required();
+  app.add_option("--rank", rank,
+                 "0 to workers - 1; rank 0 brings the job, the others learn "
+                 "what they are not told")
+      ->type_name("R")
+      ->required();
+  Flags& flags = arguments.flags;
+  AddFlags(app, flags, {"servers"});
+  RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
+  if (!flags.help.empty()) return absl::OkStatus();
+  if (!absl::SimpleAtoi(rank, &arguments.rank) || arguments.rank < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--rank: found \"", rank, "\", expected a whole number, at least 0"));
+  }
+  arguments.addresses = absl::StrSplit(servers, ',');
+  Options& options = flags.options;
+  options.servers = static_cast<int>(arguments.addresses.size());
+  if (options.transport == "inproc") {
+    return absl::InvalidArgumentError(
+        "--transport inproc: the servers are other processes; use grpc, or "
+        "`monsoon train` for everything in one process");
+  }
+  RETURN_IF_ERROR(Check(arguments.rank, options));
+  options.transport = "grpc";
+  return absl::OkStatus();
+}
+
+using Clients = std::vector<std::unique_ptr<GrpcClient>>;
+
+absl::StatusOr<Clients> Connect(const Arguments& arguments, Clock& clock) {
+  Clients clients;
+  for (const std::string& address : arguments.addresses) {
+    auto client = GrpcClient::Create(address, clock);
+    if (!client.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--servers: ", client.status().message()));
+    }
+    clients.push_back(*std::move(client));
+  }
+  const absl::Time deadline =
+      clock.Now() + arguments.flags.options.connect_timeout;
+  for (const auto& client : clients) {
+    RETURN_IF_ERROR(client->WaitConnected(deadline));
+  }
+  return clients;
+}
+
+// The first rank's process tells how the job ended; the others' only how they
+// did.
+int EndOfOther(const absl::StatusOr<JobOutcome>& outcome, int stop_signal) {
+  if (!outcome.ok()) return Fail(kProgram, outcome.status());
+  const pb::JobStatus& status = outcome->status;
+  if (status.stop_state() == pb::RUNNING) return 0;
+  std::fprintf(stderr, "%s: %s\n", kProgram, status.stop().c_str());
+  return stop_signal != 0 ? 128 + stop_signal : 1;
+}
+
+int Run(const Arguments& arguments, absl::Time started) {
+  Clock& clock = RealClock();
+  FileSystem& files = RealFileSystem();
+  const Options& options = arguments.flags.options;
+  const std::atomic<int>& stop = CatchStopSignals();
+  std::optional<RunFolder> folder;
+  if (arguments.rank == 0) {
+    auto planned = RunFolder::Plan(options, files, absl::Now(),
+                                   static_cast<uint16_t>(RandomId()));
+    if (!planned.ok()) return Fail(kProgram, planned.status());
+    folder = *std::move(planned);
+  }
+  const auto clients = Connect(arguments, clock);
+  if (!clients.ok()) return Fail(kProgram, clients.status());
+  std::vector<ServerCalls*> servers;
+  for (const auto& client : *clients) servers.push_back(client.get());
+  WorkerEnvironment environment{.clock = clock,
+                                .files = files,
+                                .servers = servers,
+                                .stop = stop,
+                                .started = started,
+                                .job_id = RandomId(),
+                                .incarnation = RandomId()};
+  if (!folder.has_value()) {
+    const auto outcome = RunWorker(options, arguments.rank, environment);
+    return EndOfOther(outcome, stop.load());
+  }
+  absl::Status metrics;
+  Progress progress(*servers[0], environment.job_id, clock, StderrStyle(),
+                    [&](const ProgressSample& sample) {
+                      metrics.Update(folder->AddMetrics(sample));
+                    });
+  Ending ending{.program = kProgram,
+                .outcome = RunWorker(options, 0, environment),
+                .options = options,
+                .servers = servers,
+                .json = arguments.flags.json};
+  progress.Stop();
+  ending.stop_signal = stop.load();
+  if (ending.outcome.ok() && !metrics.ok()) ending.outcome = metrics;
+  return Finish(ending, *folder, files);
+}
+
+}  // namespace
+}  // namespace monsoon
+
+int main(int argc, char** argv) {
+  const absl::Time started = monsoon::RealClock().Now();
+  monsoon::Arguments arguments;
+  const absl::Status status = monsoon::Read(argc, argv, arguments);
+  if (!status.ok()) return monsoon::Fail(monsoon::kProgram, status);
+  if (!arguments.flags.help.empty()) {
+    std::fputs(arguments.flags.help.c_str(), stdout);
+    return 0;
+  }
+  return monsoon::Run(arguments, started);
+}
