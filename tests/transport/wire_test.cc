@@ -176,7 +176,8 @@ TEST_CASE("fields come in any order, twice, or unknown") {
   pb::ExchangeRequest found;
   Pieces pieces;
   const std::string bytes = head + unknown + values;
-  REQUIRE(Decode(Cut(bytes, {20}).pieces, found, pieces).ok());
+  const Cut cut(bytes, {20});
+  REQUIRE(Decode(cut.pieces, found, pieces).ok());
   CHECK(Join(pieces).size() == 8);
   CHECK(found.shard() == 300);
 }
