@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/options.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "base/command_line.h"
+#include "worker/option_fields.h"
+
+namespace monsoon {
+namespace {
+
+using Catch::Contains;
+
+// The message that resolving gives; fails the test when it is not exit code 2.
+std::string Refusal(Options options) {
+  const absl::Status status = ResolveOptions(options);
+  CHECK(ExitCode(status) == 2);
+  return std::string(status.message());
+}
+
+TEST_CASE("The defaults of the trainer fill in optimizer and rate",
+          "[worker][options]") {
+  for (const std::string& name : TrainerNames()) {
+    Options options{.trainer = name};
+    REQUIRE(ResolveOptions(options).ok());
+    const TrainerEntry& entry = **FindTrainer(name);
+    CHECK(options.optimizer == entry.optimizer);
+    CHECK(static_cast<float>(options.lr) == entry.lr);
+    CHECK(options.device == "cpu");
+  }
+}
+
+TEST_CASE("Resolving twice changes nothing", "[worker][options]") {
+  Options once{.trainer = "aeasgd"};
+  REQUIRE(ResolveOptions(once).ok());
+  Options twice = once;
+  REQUIRE(ResolveOptions(twice).ok());
+  for (const OptionField& field : OptionFields()) {
+    CHECK(field.Get(once) == field.Get(twice));
+  }
+}
+
+TEST_CASE("single gets one worker, and refuses two", "[worker][options]") {
+  Options options{.trainer = "single"};
+  REQUIRE(ResolveOptions(options).ok());
+  CHECK(options.workers == 1);
+
+  options.workers = 2;
+  options.given = {"workers"};
+  CHECK(Refusal(options) ==
+        "trainer single runs with one worker, found --workers 2; use "
+        "--workers 1 or another trainer");
+}
+
+TEST_CASE("An unknown name is told with the accepted and the nearest ones",
+          "[worker][options]") {
+  struct Row {
+    std::string Options::*member;
+    std::string value;
+    std::string nearest;
+  };
+  const Row row =
+      GENERATE(values<Row>({{&Options::trainer, "adga", "adag"},
+                            {&Options::model, "mpl", "mlp"},
+                            {&Options::data, "fashionmnist", "fashion-mnist"},
+                            {&Options::optimizer, "nestrov", "nesterov"},
+                            {&Options::device, "gpu", "cpu"},
+                            {&Options::transport, "grcp", "grpc"}}));
+  Options options;
+  options.*row.member = row.value;
+  const std::string message = Refusal(options);
+  CHECK_THAT(message, Contains("\"" + row.value + "\"; accepted: "));
+  CHECK_THAT(message, Contains("did you mean \"" + row.nearest + "\"?"));
+}
+
+TEST_CASE("What this build does not have is said", "[worker][options]") {
+  CHECK_THAT(Refusal({.device = "cuda"}), Contains("CPU"));
+  CHECK_THAT(Refusal({.transport = "shm"}), Contains("not in this version"));
+}
+
+TEST_CASE("Zero of anything is refused with the flag and the accepted range",
+          "[worker][options]") {
+  CHECK(Refusal({.workers = 0}) ==
+        "--workers: found \"0\", expected a whole number, at least 1, at most "
+        "65536");
+  CHECK_THAT(Refusal({.servers = 0}), Contains("--servers: found \"0\""));
+  CHECK_THAT(Refusal({.batch_size = 0}), Contains("--batch-size: found"));
+  CHECK_THAT(Refusal({.epochs = -3}), Contains("--epochs: found \"-3\""));
+  CHECK_THAT(Refusal({.threads = 0}), Contains("--threads: found \"0\""));
+  CHECK_THAT(Refusal({.connect_timeout = absl::ZeroDuration()}),
+             Contains("--connect-timeout: found \"0\""));
+  CHECK_THAT(Refusal({.lr = -1}), Contains("--lr: found \"-1\""));
+  CHECK_THAT(Refusal({.lr = 0, .given = {"lr"}}),
+             Contains("--lr: found \"0\", expected a number above 0"));
+}
+
+TEST_CASE("Hyper-parameters are checked by the trainer", "[worker][options]") {
+  CHECK_THAT(Refusal({.set = {{"windwo", "5"}}}),
+             Contains("did you mean \"window\"?"));
+  CHECK_THAT(Refusal({.set = {{"window", "0"}}}),
+             Contains("--set window=0") && Contains("1 or more"));
+}
+
+TEST_CASE("Every worker needs a sample and a whole batch",
+          "[worker][options]") {
+  const Options options{.workers = 3, .batch_size = 33};
+  CHECK(CheckDataSize(options, 100).ok());
+  const absl::Status batch = CheckDataSize(options, 98);
+  CHECK(ExitCode(batch) == 2);
+  CHECK_THAT(std::string(batch.message()),
+             Contains("--batch-size 33") && Contains("has 32"));
+  const absl::Status workers = CheckDataSize(options, 2);
+  CHECK(ExitCode(workers) == 2);
+  CHECK_THAT(std::string(workers.message()),
+             Contains("--workers 3") && Contains("has 2 training samples"));
+}
+
+TEST_CASE("A worker takes from the job what it was not told",
+          "[worker][options]") {
+  Options first{.trainer = "downpour",
+                .data = "fashion-mnist:/elsewhere",
+                .workers = 3,
+                .batch_size = 32,
+                .seed = 9};
+  REQUIRE(ResolveOptions(first).ok());
+  pb::JobSpec spec;
+  spec.set_trainer(first.trainer);
+  spec.set_workers(first.workers);
+  (*spec.mutable_hyper())["window"] = "7";
+  SettingsToSpec(first, spec);
+  CHECK(spec.settings().at("data") == "fashion-mnist");
+  CHECK(spec.settings().at("batch_size") == "32");
+  CHECK(spec.settings().size() == 7);
+
+  Options second{.data = "fashion-mnist:/here",
+                 .batch_size = 64,
+                 .given = {"data", "batch-size"}};
+  REQUIRE(SettingsFromSpec(spec, second).ok());
+  CHECK(second.trainer == "downpour");
+  CHECK(second.set.at("window") == "7");
+  CHECK(second.workers == 3);
+  CHECK(second.seed == 9);
+  CHECK(second.optimizer == first.optimizer);
+  CHECK(second.lr == first.lr);
+  CHECK(second.data == "fashion-mnist:/here");
+  CHECK(second.batch_size == 64);
+}
+
+TEST_CASE("A setting of the job that is no value of its key is refused",
+          "[worker][options]") {
+  pb::JobSpec spec;
+  (*spec.mutable_settings())["epochs"] = "many";
+  Options options;
+  const absl::Status status = SettingsFromSpec(spec, options);
+  CHECK(ExitCode(status) == 2);
+  CHECK_THAT(std::string(status.message()),
+             Contains("epochs") && Contains("\"many\""));
+}
+
+TEST_CASE("A field's text reads back as the same value", "[worker][options]") {
+  for (const OptionField& field : OptionFields()) {
+    Options options{.lr = 0.1 + 0.2, .seed = uint64_t{1} << 53};
+    options.connect_timeout = absl::Milliseconds(1500);
+    const std::string text = field.Get(options);
+    Options other{.lr = 1};
+    REQUIRE(field.Set(text, other).ok());
+    CHECK(field.Get(other) == text);
+  }
+  CHECK(AsWritten(0.1f) == 0.1);
+}
+
+TEST_CASE("A status becomes the exit code of its kind", "[worker][options]") {
+  CHECK(ExitCode(absl::OkStatus()) == 0);
+  CHECK(ExitCode(absl::InvalidArgumentError("")) == 2);
+  CHECK(ExitCode(absl::NotFoundError("")) == 3);
+  CHECK(ExitCode(absl::DataLossError("")) == 3);
+  CHECK(ExitCode(absl::UnavailableError("")) == 1);
+  CHECK(ExitCode(absl::FailedPreconditionError("")) == 1);
+}
+
+}  // namespace
+}  // namespace monsoon
