@@ -13,16 +13,6 @@ absl::Status Lost() {
   return absl::UnavailableError("the call was lost (a fault for a test)");
 }
 
-// A control call, under its fate.
-template <typename Call>
-absl::Status Serve(bool drop_before, bool drop_after, bool duplicate,
-                   Call call) {
-  if (drop_before) return Lost();
-  if (duplicate) call().IgnoreError();
-  const absl::Status status = call();
-  return drop_after ? Lost() : status;
-}
-
 }  // namespace
 
 // Stands in for the caller's exchange, once or twice.
@@ -93,25 +83,26 @@ FaultyCalls::Fate FaultyCalls::Draw() {
   return fate;
 }
 
+template <typename Call>
+absl::Status FaultyCalls::Control(Call call) {
+  const Fate fate = Draw();
+  if (fate.drop_before) return Lost();
+  if (fate.duplicate) call().IgnoreError();
+  const absl::Status status = call();
+  return fate.drop_after ? Lost() : status;
+}
+
 absl::Status FaultyCalls::GetJob(const pb::GetJobRequest& request,
                                  pb::JobStatus& reply) {
-  const Fate fate = Draw();
-  return Serve(fate.drop_before, fate.drop_after, fate.duplicate,
-               [&] { return next_.GetJob(request, reply); });
+  return Control([&] { return next_.GetJob(request, reply); });
 }
-
 absl::Status FaultyCalls::Join(const pb::JoinRequest& request,
                                pb::JoinReply& reply) {
-  const Fate fate = Draw();
-  return Serve(fate.drop_before, fate.drop_after, fate.duplicate,
-               [&] { return next_.Join(request, reply); });
+  return Control([&] { return next_.Join(request, reply); });
 }
-
 absl::Status FaultyCalls::Report(const pb::ReportRequest& request,
                                  pb::ReportReply& reply) {
-  const Fate fate = Draw();
-  return Serve(fate.drop_before, fate.drop_after, fate.duplicate,
-               [&] { return next_.Report(request, reply); });
+  return Control([&] { return next_.Report(request, reply); });
 }
 
 void FaultyCalls::Exchange(ExchangeCall& call) {

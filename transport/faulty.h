@@ -42,6 +42,8 @@ class FaultyCalls final : public ServerCalls {
   };
 
   Fate Draw();
+  template <typename Call>
+  absl::Status Control(Call call);
 
   ServerCalls& next_;
   const Faults faults_;
