@@ -87,7 +87,12 @@ class Downpour final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    if (sends_gradients_) return link.PushPull(Sum(r), r.x);
+    if (sends_gradients_) {
+      absl::Status status = link.PushPull(Sum(r), r.x);
+      // Where the loop looks for what a server refused.
+      if (!status.ok()) r.gradient.CopyFrom(Sum(r));
+      return status;
+    }
     Flat& update = r.gradient;
     ForEach([](float& u, float x, float c) { u = x - c; }, update, r.x,
             r.center());

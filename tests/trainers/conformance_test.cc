@@ -145,6 +145,28 @@ TEST_CASE("Every trainer exchanges the steps of its last window",
         (pushes ? 7 * job.workers : 0));
 }
 
+TEST_CASE("Every trainer's update that is not finite ends the training",
+          "[trainers]") {
+  const std::string name = GENERATE(from_range(TrainerNames()));
+  const std::string optimizer = GENERATE("sgd", "adam");
+  const MadeTrainer made = *MakeTrainer(name, {}, {});
+  if (made.trainer->traits().pushes == Payload::kNone) return;
+  CAPTURE(name, optimizer);
+  ToyJob job = SmallJob(name);
+  job.optimizer = optimizer;
+  job.gradient = [](int worker, int64_t step, const Flat& x, Flat& gradient) {
+    Booth(worker, step, x, gradient);
+    if (worker == 1 && step == 5) gradient[2] = std::nanf("");
+  };
+  ScriptedCluster cluster(job);
+  cluster.Run({1, 1, 1, 1, 1, 0, 2, 0});
+  const Values before = cluster.Center();
+  CHECK(cluster.Step(1).code() == absl::StatusCode::kOutOfRange);
+  CHECK(SameBits(cluster.Center(), before));
+  cluster.Run({0, 2, 2});  // the server goes on
+  CHECK_FALSE(SameBits(cluster.Center(), before));
+}
+
 // A server's shards alone, which a test can save.
 class ShardHost final : public ServerCalls {
  public:

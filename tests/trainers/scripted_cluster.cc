@@ -172,9 +172,11 @@ ShardLink::Config ScriptedCluster::LinkConfig(int worker) const {
 }
 
 void ScriptedCluster::Run(const std::vector<int>& schedule) {
-  for (int worker : schedule) {
-    Must(workers_.at(static_cast<size_t>(worker))->loop.Next().status());
-  }
+  for (int worker : schedule) Must(Step(worker));
+}
+
+absl::Status ScriptedCluster::Step(int worker) {
+  return workers_.at(static_cast<size_t>(worker))->loop.Next().status();
 }
 
 void ScriptedCluster::RoundRobin(int64_t rounds) {

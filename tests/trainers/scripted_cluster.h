@@ -54,6 +54,8 @@ class ScriptedCluster {
   // One local step of each worker named, with the exchange when it is due.
   void Run(const std::vector<int>& schedule);
   void RoundRobin(int64_t rounds);
+  // One step of a worker that may fail.
+  absl::Status Step(int worker);
   // The worker's data have ended: its tail is exchanged.
   void End(int worker);
   void EndAll();
