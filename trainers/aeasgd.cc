@@ -78,8 +78,8 @@ REGISTER_TRAINER("aeasgd", Aeasgd,
                   .equation = "every window: e = alpha*(x - c), c <- c + e, "
                               "x <- x - e",
                   .source = "Zhang, Choromanska, LeCun 2015, arXiv:1412.6651",
-                  .optimizer = "sgd",
-                  .lr = 0.1f});
+                  .optimizer = "nesterov",
+                  .lr = 0.05f});
 
 }  // namespace
 }  // namespace monsoon

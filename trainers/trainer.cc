@@ -50,6 +50,8 @@ std::vector<std::string> TrainerNames() {
   return Registry<TrainerEntry>::Get().names();
 }
 
+std::string DefaultTrainer() { return "adag"; }
+
 std::string PayloadName(Payload payload) {
   switch (payload) {
     case Payload::kNone:

@@ -148,6 +148,8 @@ absl::StatusOr<MadeTrainer> MakeTrainer(
 absl::StatusOr<const TrainerEntry*> FindTrainer(const std::string& name);
 // Sorted.
 std::vector<std::string> TrainerNames();
+// What `--trainer` is when nobody says it.
+std::string DefaultTrainer();
 
 std::string PayloadName(Payload payload);
 

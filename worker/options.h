@@ -17,7 +17,7 @@ namespace monsoon {
 // What a person chooses about a job, under the names of the flags and of the
 // keys of --config FILE.toml. A value.
 struct Options {
-  std::string trainer = "adag";
+  std::string trainer = DefaultTrainer();
   std::string model = "mlp";
   std::string data = "fashion-mnist";      // or fashion-mnist:DIR
   std::map<std::string, std::string> set;  // trainer hyper-parameters

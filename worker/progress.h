@@ -31,10 +31,10 @@ struct ProgressSample {
 
 ProgressSample SampleOf(const pb::JobStatus& status);
 
-// "adag  epoch 3/5  12,345/60,000  17540 samples/s  loss 0.3127  eta 7 s", cut
+// "NAME  epoch 3/5  12,345/60,000  17540 samples/s  loss 0.3127  eta 7 s", cut
 // to `columns`.
 std::string LiveLine(const ProgressSample& sample, int columns);
-// "trainer=adag epoch=3/5 samples=... samples_per_s=... loss=... eta_s=..."
+// "trainer=NAME epoch=3/5 samples=... samples_per_s=... loss=... eta_s=..."
 std::string PlainLine(const ProgressSample& sample);
 
 // Where progress goes. A value.

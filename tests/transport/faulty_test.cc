@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "fake_calls.h"
+#include "tests/transport/fake_calls.h"
 
 using namespace monsoon;
 

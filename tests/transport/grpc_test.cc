@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
-#include "fake_calls.h"
+#include "tests/transport/fake_calls.h"
 #include "grpcpp/create_channel.h"
 #include "proto/wire.h"
 #include "transport/grpc_client.h"
