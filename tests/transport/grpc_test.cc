@@ -11,9 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
-#include "tests/transport/fake_calls.h"
 #include "grpcpp/create_channel.h"
 #include "proto/wire.h"
+#include "tests/transport/fake_calls.h"
 #include "transport/grpc_client.h"
 #include "transport/grpc_server.h"
 #include "transport/grpc_settings.h"
