@@ -23,7 +23,10 @@ endif()
 if(MONSOON_SANITIZE)
   target_compile_options(monsoon_options INTERFACE
     -fsanitize=${MONSOON_SANITIZE} -fno-sanitize-recover=all
-    -fno-omit-frame-pointer)
+    -fno-omit-frame-pointer
+    # Headers of protobuf add members for a sanitizer, the packaged libraries
+    # were built without them.
+    -U__SANITIZE_THREAD__ -U__SANITIZE_ADDRESS__)
   target_link_options(monsoon_options INTERFACE -fsanitize=${MONSOON_SANITIZE})
 endif()
 if(MONSOON_SANITIZE STREQUAL "thread")
