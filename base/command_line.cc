@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/spelling.h"
 
 namespace monsoon {
@@ -38,13 +39,18 @@ absl::Status CheckRemaining(const CLI::App& app) {
 }
 
 // CLI11 takes whatever follows a flag as its value, so a value can only be
-// missing behind the last word.
-absl::Status MissingValue(CLI::App& app, absl::string_view last) {
-  const CLI::Option* option = app.get_option_no_throw(std::string(last));
-  if (option == nullptr) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      last, ": expected a value behind it: ", option->get_type_name(), ", ",
-      option->get_description()));
+// missing behind the last word, or behind "--flag=".
+absl::Status MissingValue(CLI::App& app, int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view word = argv[i];
+    if (!absl::ConsumeSuffix(&word, "=") && i != argc - 1) continue;
+    const CLI::Option* option = app.get_option_no_throw(std::string(word));
+    if (option == nullptr) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(word, ": found no value, expected ",
+                     option->get_type_name(), ": ", option->get_description()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -58,7 +64,7 @@ absl::Status ParseCommandLine(CLI::App& app, int argc, const char* const* argv,
     help = app.help();
   } catch (const CLI::ArgumentMismatch& error) {
     absl::Status status = CheckRemaining(app);
-    status.Update(MissingValue(app, argv[argc - 1]));
+    status.Update(MissingValue(app, argc, argv));
     status.Update(absl::InvalidArgumentError(error.what()));
     return status;
   } catch (const CLI::Error& error) {

@@ -10,6 +10,7 @@
 #include "base/registry.h"
 #include "base/spelling.h"
 #include "cli/command.h"
+#include "transport/grpc_settings.h"
 
 namespace monsoon {
 namespace {
@@ -57,4 +58,7 @@ int Dispatch(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace monsoon
 
-int main(int argc, char** argv) { return monsoon::Dispatch(argc, argv); }
+int main(int argc, char** argv) {
+  monsoon::QuietGrpc();
+  return monsoon::Dispatch(argc, argv);
+}

@@ -17,6 +17,7 @@
 #include "base/stop_signal.h"
 #include "cli/command.h"
 #include "data/dataset.h"
+#include "models/model.h"
 #include "server/server.h"
 #include "transport/grpc_client.h"
 #include "transport/grpc_server.h"
@@ -89,6 +90,8 @@ absl::StatusOr<JobOutcome> RunWorkers(const Options& options,
   }
   for (std::thread& thread : threads) thread.join();
   for (size_t rank = 1; rank < workers; ++rank) {
+    // What is wrong for all is said once.
+    if (outcomes[rank].status() == outcomes[0].status()) continue;
     if (outcomes[rank].ok()) continue;
     Fail(absl::StrCat(kProgram, ": worker ", rank), outcomes[rank].status());
   }
@@ -106,6 +109,8 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
   ASSIGN_OR_RETURN(const Dataset train,
                    LoadDataset(options.data, Split::kTrain, files));
   RETURN_IF_ERROR(CheckDataSize(options, train.total));
+  const Shape example{train.channels, train.height, train.width};
+  RETURN_IF_ERROR(LayoutOf(options.model, example, train.classes).status());
   ASSIGN_OR_RETURN(const std::vector<Hosted> hosted,
                    StartServers(options, clock));
   std::vector<ServerCalls*> servers;

@@ -13,6 +13,9 @@ namespace {
 
 using Request = pb::ExchangeRequest;
 
+// Far above any honest count, and far below where sums overflow.
+constexpr int64_t kMaxCount = int64_t{1} << 40;
+
 bool Pushes(const Request& request) {
   return request.kind() == Request::PUSH ||
          request.kind() == Request::PUSH_PULL;
@@ -61,10 +64,17 @@ absl::Status HostedShard::Validate(const ExchangeCall& call) const {
     return absl::InvalidArgumentError(absl::StrCat(
         who, "the weight is ", request.weight(), ", expected above 0"));
   }
-  if (request.local_steps() < 0 || request.samples() < 0) {
+  if (!Request::Kind_IsValid(request.kind())) {
     return absl::InvalidArgumentError(
-        absl::StrCat(who, "local_steps ", request.local_steps(),
-                     " and samples ", request.samples(), " must be 0 or more"));
+        absl::StrCat(who, "unknown kind of exchange ", request.kind()));
+  }
+  for (int64_t count :
+       {request.local_steps(), request.samples(), request.rounds()}) {
+    if (count < 0 || count > kMaxCount) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(who, "local_steps, samples or rounds is ", count,
+                       ", expected 0 to 2^40"));
+    }
   }
   return absl::OkStatus();
 }
@@ -121,7 +131,7 @@ void HostedShard::Push(ExchangeCall& call, ReadyCalls& ready) {
          {}});
     return;
   }
-  const Flat value = Flat::View(call.update.data(), size_).Slice(0, size_);
+  const Flat value = Flat::View(call.update.data(), size_);
   Update update{value,
                 request.weight(),
                 request.worker(),

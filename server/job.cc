@@ -215,6 +215,12 @@ void Job::Cancel(ExchangeCall& call) {
   if (shard != nullptr) shard->Cancel(call);
 }
 
+void Job::Abandon() {
+  for (auto& [index, shard] : shards_) {
+    shard->Stop(absl::AbortedError("the next job has taken the server"));
+  }
+}
+
 void Job::FillStatus(pb::JobStatus& status) const {
   status.set_job_id(id_);
   *status.mutable_spec() = spec_;

@@ -40,6 +40,8 @@ class Job {
   absl::Status Report(const pb::ReportRequest& request, pb::ReportReply& reply);
   void Exchange(ExchangeCall& call);
   void Cancel(ExchangeCall& call);
+  // Another job takes its place: calls that still wait finish with ABORTED.
+  void Abandon();
   void FillStatus(pb::JobStatus& status) const;
   // Every worker that came has ended or fallen silent.
   bool Over() const;

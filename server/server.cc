@@ -45,6 +45,7 @@ absl::Status Server::GetJob(const pb::GetJobRequest&, pb::JobStatus& reply) {
 
 absl::Status Server::Join(const pb::JoinRequest& request, pb::JoinReply&) {
   JobRef joined;
+  JobRef replaced;
   absl::Status status;
   bool created = false;
   {
@@ -53,7 +54,9 @@ absl::Status Server::Join(const pb::JoinRequest& request, pb::JoinReply&) {
     const bool creates = request.worker() == 0 && free &&
                          (job_ == nullptr || job_->id() != request.job_id());
     if (creates) {
-      ASSIGN_OR_RETURN(job_, Job::Create(request, options_.max_bytes, clock_));
+      ASSIGN_OR_RETURN(JobRef next,
+                       Job::Create(request, options_.max_bytes, clock_));
+      replaced = std::exchange(job_, std::move(next));
       // Before anyone can see it: a job without members counts as over.
       status = job_->Join(request);
     } else if (job_ == nullptr || (free && job_->id() != request.job_id())) {
@@ -63,6 +66,7 @@ absl::Status Server::Join(const pb::JoinRequest& request, pb::JoinReply&) {
     joined = job_;
     created = creates;
   }
+  if (replaced != nullptr) replaced->Abandon();
   if (!created) status = joined->Join(request);
   Log(status.ok() ? absl::StrCat("worker ", request.worker(), " joined job ",
                                  absl::Hex(joined->id()), " (trainer ",

@@ -18,8 +18,8 @@ namespace monsoon {
 struct ServerOptions {
   // The most parameters that one job may put on this server.
   int64_t max_bytes = std::numeric_limits<int64_t>::max();
-  // Told of a job that begins or ends, of workers that come and go and of
-  // pushes that were refused; one line each, from any thread. May be empty.
+  // Told of workers that come, go and are refused; one line each, from any
+  // thread. May be empty.
   std::function<void(const std::string&)> log;
 };
 

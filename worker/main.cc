@@ -18,6 +18,7 @@
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "transport/grpc_client.h"
+#include "transport/grpc_settings.h"
 #include "worker/finish.h"
 #include "worker/flags.h"
 #include "worker/progress.h"
@@ -67,6 +68,12 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   if (!absl::SimpleAtoi(rank, &arguments.rank) || arguments.rank < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--rank: found \"", rank, "\", expected a whole number, at least 0"));
+  }
+  if (flags.options.given.contains("workers") &&
+      arguments.rank >= flags.options.workers) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--rank ", rank, ": expected 0 to ", flags.options.workers - 1,
+        " with --workers ", flags.options.workers));
   }
   arguments.addresses = absl::StrSplit(servers, ',');
   Options& options = flags.options;
@@ -158,6 +165,7 @@ int Run(const Arguments& arguments, absl::Time started) {
 }  // namespace monsoon
 
 int main(int argc, char** argv) {
+  monsoon::QuietGrpc();
   const absl::Time started = monsoon::RealClock().Now();
   monsoon::Arguments arguments;
   const absl::Status status = monsoon::Read(argc, argv, arguments);

@@ -124,8 +124,10 @@ absl::Status OptionField::Check(const Options& options) const {
 const std::vector<OptionField>& OptionFields() {
   using Use = OptionField::Use;
   static const std::vector<OptionField> fields = {
-      {"model", "NAME", Listed("", ModelNames()), &Options::model,
-       Use::kFileAndJob},
+      {"model", "NAME",
+       absl::StrCat(Listed("", ModelNames()),
+                    "; mlp:500,500 for other hidden sizes"),
+       &Options::model, Use::kFileAndJob},
       {"data", "NAME[:DIR]",
        Listed("data set, and the folder of its files: ", DatasetNames()),
        &Options::data, Use::kFileAndJob},

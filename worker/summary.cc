@@ -119,6 +119,11 @@ std::string Fixed(const Json& value, int digits) {
              : "unknown";
 }
 
+// "1 worker", "2 workers"
+std::string Counted(const Json& count, absl::string_view what) {
+  return absl::StrCat(count.dump(), " ", what, count == 1 ? "" : "s");
+}
+
 // "60,000"
 std::string Grouped(int64_t value) {
   std::string text = absl::StrCat(value);
@@ -221,8 +226,8 @@ std::string DescribeSummary(const Json& s) {
   return absl::StrCat(
       s["trainer"].get<std::string>(), " ", s["status"].get<std::string>(),
       ": ", s["model"].get<std::string>(), " on ", s["data"].get<std::string>(),
-      ", batch ", s["batch_size"].dump(), ", ", s["workers"].dump(),
-      " worker(s), ", s["servers"].dump(), " server(s). ",
+      ", batch ", s["batch_size"].dump(), ", ", Counted(s["workers"], "worker"),
+      ", ", Counted(s["servers"], "server"), ". ",
       Grouped(s["samples"].get<int64_t>()), " samples in ",
       Fixed(s["elapsed_s"], 2), " s (", Fixed(s["samples_per_s"], 0),
       " samples/s), first step after ", Fixed(s["startup_s"], 2), " s, ",

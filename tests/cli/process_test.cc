@@ -99,7 +99,7 @@ TEST_CASE("a process has a group of its own and default signals") {
   // Field 5 of stat is the group; a process that leads one has it as its pid.
   const ProcessExit exit = RunShell(
       "set -- $(cat /proc/$$/stat); test $1 = $5 && "
-      "grep -q 'SigBlk:.0000000000000000' /proc/$$/status");
+      "grep -q 'SigBlk:.0000000000000000' /proc/self/status");
   CHECK(exit.ok());
 }
 

@@ -169,6 +169,15 @@ TEST_CASE("A bad push is refused with worker and shard, and changes nothing") {
     job.server.Exchange(push);
     CHECK(absl::IsInvalidArgument(*push.status));
   }
+  for (int64_t count : {int64_t{-1}, std::numeric_limits<int64_t>::max()}) {
+    RecordedCall pull(Request::PULL, 7, 1);
+    pull.request.set_rounds(count);
+    job.server.Exchange(pull);
+    CHECK(absl::IsInvalidArgument(*pull.status));
+  }
+  RecordedCall kind(static_cast<Request::Kind>(77), 7, 1);
+  job.server.Exchange(kind);
+  CHECK(absl::IsInvalidArgument(*kind.status));
   CHECK(job.Center() == std::vector<float>{1, 2, 3});
   RecordedCall good(Request::PUSH, 7, 1, {1, 1, 1}, 1);
   job.server.Exchange(good);
@@ -302,7 +311,13 @@ TEST_CASE("The next job comes when every worker of the last has ended") {
   CHECK_FALSE(TryJoin(job.server, JoinAs(0, DeltaJob(2), 8)).ok());
   REQUIRE(End(job.server, 1, pb::DONE).ok());
   CHECK(job.Center() == std::vector<float>{1, 2, 3});
+  RecordedCall waits(Request::PULL, 7, -1);
+  waits.request.set_rounds(1);
+  job.server.Exchange(waits);
+  REQUIRE_FALSE(waits.finished());
   CHECK(TryJoin(job.server, JoinAs(0, DeltaJob(2), 8)).ok());
+  REQUIRE(waits.finished());  // nobody waits for a job that is gone
+  CHECK(absl::IsAborted(*waits.status));
 }
 
 }  // namespace

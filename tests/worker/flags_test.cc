@@ -84,7 +84,7 @@ TEST_CASE("A wrong command line names flag, value and what is expected",
   CHECK_THAT(Refusal({"--workers", "2.5"}), Contains("found \"2.5\""));
   CHECK_THAT(Refusal({"--lr", "nan"}), Contains("--lr: found \"nan\""));
   CHECK_THAT(Refusal({"--seed", "-1"}), Contains("--seed: found \"-1\""));
-  CHECK_THAT(Refusal({"--epochs"}), Contains("--epochs: expected a value"));
+  CHECK_THAT(Refusal({"--epochs"}), Contains("--epochs: found no value"));
   CHECK_THAT(Refusal({"--set", "window"}), Contains("expected KEY=VALUE"));
 }
 

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// monsoon launch: a job as real server and worker processes on this machine.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/command_line.h"
+#include "base/filesystem.h"
+#include "base/status_macros.h"
+#include "base/stop_signal.h"
+#include "cli/cluster.h"
+#include "cli/command.h"
+#include "cli/job_arguments.h"
+#include "transport/grpc_client.h"
+#include "worker/flags.h"
+#include "worker/progress.h"
+#include "worker/random_id.h"
+#include "worker/run_folder.h"
+#include "worker/summary.h"
+
+namespace monsoon {
+namespace {
+
+constexpr char kProgram[] = "monsoon launch";
+
+using Json = nlohmann::ordered_json;
+
+absl::Status Read(int argc, const char* const* argv, Flags& flags) {
+  CLI::App app(
+      "The same job as `monsoon train`, with servers and workers in processes "
+      "of their own on this machine.",
+      kProgram);
+  AddFlags(app, flags);
+  RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
+  if (!flags.help.empty()) return absl::OkStatus();
+  if (flags.options.transport == "inproc") {
+    return absl::InvalidArgumentError(
+        "--transport inproc: the servers are other processes; use grpc, or "
+        "`monsoon train` for everything in one process");
+  }
+  RETURN_IF_ERROR(ResolveOptions(flags.options));
+  flags.options.transport = "grpc";
+  return absl::OkStatus();
+}
+
+// Rank 0's summary, completed with what only the parent knows; one of zeros
+// when it wrote none.
+Json Complete(const Options& options, const std::string& path,
+              const ClusterEnd& end, absl::Time started) {
+  const std::string text = RealFileSystem().Read(path).value_or("");
+  Json summary = Json::parse(text, nullptr, false);
+  if (!summary.is_object()) {
+    JobOutcome nothing;
+    nothing.options = options;
+    summary = Summarize({.outcome = nothing,
+                         .state = end.exit_code > 128 ? RunState::kInterrupted
+                                                      : RunState::kFailed});
+  }
+  // The kernel's number for every process, the parent's own included.
+  summary["peak_rss_bytes"] = end.peak_rss_bytes;
+  if (summary["startup_s"].is_number() && summary["startup_s"] > 0) {
+    summary["startup_s"] = summary["startup_s"].get<double>() +
+                           absl::ToDoubleSeconds(end.workers_started - started);
+  }
+  // Rank 0 was told to stop, and does not know that it was for a failure.
+  if (end.exit_code == 1 && summary["status"] != "diverged") {
+    summary["status"] = StateName(RunState::kFailed);
+  }
+  return summary;
+}
+
+// Shows progress from server 0 while the workers run.
+absl::StatusOr<ClusterEnd> RunCluster(Cluster& cluster, Clock& clock) {
+  ASSIGN_OR_RETURN(const bool running, cluster.Start());
+  if (!running) return cluster.Finish();
+  ASSIGN_OR_RETURN(const std::unique_ptr<GrpcClient> client,
+                   GrpcClient::Create(cluster.address(), clock));
+  Progress progress(*client, /*job_id=*/0, clock, StderrStyle(), nullptr);
+  cluster.AwaitWorkers();
+  progress.Stop();
+  return cluster.Finish();
+}
+
+int Launch(const Flags& flags, absl::Time started) {
+  Clock& clock = RealClock();
+  FileSystem& files = RealFileSystem();
+  const std::atomic<int>& stop = CatchStopSignals();
+  const auto folder = RunFolder::Plan(flags.options, files, absl::Now(),
+                                      static_cast<uint16_t>(RandomId()));
+  if (!folder.ok()) return Fail(kProgram, folder.status());
+  const ClusterPlan plan = {.servers = flags.options.servers,
+                            .workers = flags.options.workers,
+                            .worker_arguments = JobArguments(flags.options),
+                            .binaries = BinaryFolder(),
+                            .folder = folder->path()};
+  Cluster cluster(plan, clock, files, stop);
+  const auto end = RunCluster(cluster, clock);
+  if (!end.ok()) return Fail(kProgram, end.status());
+  if (!end->cause.empty()) {
+    std::fprintf(stderr, "%s: error: %s", kProgram, end->cause.c_str());
+  }
+  // Wrong settings or data: nothing has run.
+  if (end->exit_code == 2 || end->exit_code == 3) return end->exit_code;
+  const std::string path = JoinPath(folder->path(), "summary.json");
+  const Json summary = Complete(flags.options, path, *end, started);
+  const absl::Status written = files.Write(path, summary.dump() + "\n");
+  if (!written.ok()) Fail(kProgram, written);
+  std::FILE* const people = flags.json ? stderr : stdout;
+  std::fprintf(people, "%s\nrun folder: %s\n", DescribeSummary(summary).c_str(),
+               folder->path().c_str());
+  if (flags.json) std::printf("%s\n", summary.dump().c_str());
+  return end->exit_code;
+}
+
+int RunLaunch(int argc, const char* const* argv) {
+  const absl::Time started = RealClock().Now();
+  Flags flags;
+  const absl::Status status = Read(argc, argv, flags);
+  if (!status.ok()) return Fail(kProgram, status);
+  if (!flags.help.empty()) {
+    std::fputs(flags.help.c_str(), stdout);
+    return 0;
+  }
+  return Launch(flags, started);
+}
+
+const RegisterCommand kLaunch(
+    "launch", {.help = "the same job as real server and worker processes here",
+               .run = RunLaunch});
+
+}  // namespace
+}  // namespace monsoon

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/machine.h"
+
+#include <dnnl.h>
+#include <grpcpp/grpcpp.h>
+#include <sched.h>
+#include <sys/utsname.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace monsoon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What follows `key` and `separator` on the first line that has them; "" when
+// none has.
+std::string Field(FileSystem& files, const std::string& path,
+                  absl::string_view key, char separator) {
+  const std::string text = files.Read(path).value_or("");
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::pair<absl::string_view, absl::string_view> field =
+        absl::StrSplit(line, absl::MaxSplits(separator, 1));
+    if (absl::StripAsciiWhitespace(field.first) != key) continue;
+    return std::string(absl::StripAsciiWhitespace(field.second));
+  }
+  return "";
+}
+
+Json TextOrNull(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+// The cores that this process may use, which a container can make fewer.
+Json Cores() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return nullptr;
+  return CPU_COUNT(&allowed);
+}
+
+Json MemoryBytes(FileSystem& files) {
+  const std::string text = Field(files, "/proc/meminfo", "MemTotal", ':');
+  int64_t kilobytes = 0;
+  if (!absl::SimpleAtoi(absl::StripSuffix(text, " kB"), &kilobytes)) {
+    return nullptr;
+  }
+  return kilobytes * 1024;
+}
+
+Json Load(FileSystem& files) {
+  const std::string text = files.Read("/proc/loadavg").value_or("");
+  double load = 0;
+  if (!absl::SimpleAtod(text.substr(0, text.find(' ')), &load)) return nullptr;
+  return load;
+}
+
+Json Versions() {
+  const dnnl_version_t* dnnl = dnnl_version();
+  return {{"monsoon", MONSOON_VERSION},
+          {"compiler", __VERSION__},
+          {"grpc", grpc::Version()},
+          {"onednn",
+           absl::StrCat(dnnl->major, ".", dnnl->minor, ".", dnnl->patch)}};
+}
+
+}  // namespace
+
+Json DescribeMachine(FileSystem& files) {
+  const std::string quoted =
+      Field(files, "/etc/os-release", "PRETTY_NAME", '=');
+  const std::string os(
+      absl::StripPrefix(absl::StripSuffix(quoted, "\""), "\""));
+  utsname kernel = {};
+  const bool has_kernel = ::uname(&kernel) == 0;
+  return {{"processor",
+           TextOrNull(Field(files, "/proc/cpuinfo", "model name", ':'))},
+          {"cores", Cores()},
+          {"memory_bytes", MemoryBytes(files)},
+          {"os", TextOrNull(os)},
+          {"kernel", has_kernel ? Json(kernel.release) : Json()},
+          {"load_before", Load(files)},
+          {"versions", Versions()}};
+}
+
+}  // namespace monsoon

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/bench_plan.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cli/job_arguments.h"
+
+namespace monsoon {
+namespace {
+
+const std::vector<std::string> kTrainers = {"adag", "aeasgd", "downpour",
+                                            "single"};
+
+std::string Message(const absl::Status& status) {
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  return std::string(status.message());
+}
+
+BenchChoices Choices() {
+  BenchChoices choices;
+  choices.models = {"mlp"};
+  choices.trainers = {"single", "adag"};
+  choices.batch_sizes = {16, 64, 128};
+  choices.repeat = 2;
+  choices.options.workers = 4;
+  choices.options.seed = 7;
+  choices.options.given = {"workers", "seed"};
+  return choices;
+}
+
+std::vector<std::string> Names(const std::vector<BenchRun>& runs) {
+  std::vector<std::string> names;
+  for (const BenchRun& run : runs) names.push_back(run.name);
+  return names;
+}
+
+TEST_CASE("a list of names keeps its order") {
+  const auto names =
+      ParseNames("trainers", "trainer", "single,adag", kTrainers);
+  REQUIRE(names.ok());
+  CHECK(*names == std::vector<std::string>{"single", "adag"});
+}
+
+TEST_CASE("the sizes of a model are not items of their own") {
+  const auto names =
+      ParseNames("models", "model", "mlp:500,250,cnn,mlp:500", {"cnn", "mlp"});
+  REQUIRE(names.ok());
+  CHECK(*names == std::vector<std::string>{"mlp:500,250", "cnn", "mlp:500"});
+}
+
+TEST_CASE("an unknown name in a list is answered with the nearest spelling") {
+  CHECK(Message(ParseNames("trainers", "trainer", "single,adga", kTrainers)
+                    .status()) ==
+        "--trainers: unknown trainer \"adga\"; accepted: adag, aeasgd, "
+        "downpour, single; did you mean \"adag\"?");
+}
+
+TEST_CASE("a list has neither empty items nor doubles") {
+  const std::string text = GENERATE("", ",", "adag,", ",adag", "adag,,single");
+  CHECK(Message(ParseNames("trainers", "trainer", text, kTrainers).status()) ==
+        "--trainers: found \"" + text +
+            "\", expected items with one comma between them and none empty");
+  CHECK(Message(ParseNames("trainers", "trainer", "adag,single,adag", kTrainers)
+                    .status()) ==
+        "--trainers: \"adag\" comes twice in \"adag,single,adag\"; give it "
+        "once");
+  CHECK(Message(ParseCounts("batches", "16,016").status()) ==
+        "--batches: 16 comes twice in \"16,016\"; give it once");
+}
+
+TEST_CASE("a list of numbers has whole numbers of 1 and more") {
+  const auto counts = ParseCounts("batches", "64,16,128");
+  REQUIRE(counts.ok());
+  CHECK(*counts == std::vector<int>{64, 16, 128});
+  const std::string bad =
+      GENERATE("0", "-1", "1.5", "64a", " 64", "0x10", "99999999999");
+  CHECK(Message(ParseCounts("batches", "16," + bad).status()) ==
+        "--batches: found \"" + bad + "\", expected whole numbers, at least 1");
+}
+
+TEST_CASE("the plan has every cell and repeat once, with seeds that go up") {
+  const auto runs = PlanRuns(Choices());
+  REQUIRE(runs.ok());
+  CHECK(runs->size() == 2 * 3 * 2);
+  const std::vector<std::string> names = Names(*runs);
+  CHECK(std::set<std::string>(names.begin(), names.end()) ==
+        std::set<std::string>{
+            "mlp-single-b16-s7", "mlp-single-b64-s7", "mlp-single-b128-s7",
+            "mlp-single-b16-s8", "mlp-single-b64-s8", "mlp-single-b128-s8",
+            "mlp-adag-b16-s7", "mlp-adag-b64-s7", "mlp-adag-b128-s7",
+            "mlp-adag-b16-s8", "mlp-adag-b64-s8", "mlp-adag-b128-s8"});
+}
+
+TEST_CASE("the order is shuffled, by the seed alone") {
+  const auto runs = PlanRuns(Choices());
+  const auto again = PlanRuns(Choices());
+  BenchChoices other = Choices();
+  other.options.seed = 8;
+  const auto others = PlanRuns(other);
+  REQUIRE((runs.ok() && again.ok() && others.ok()));
+  CHECK(Names(*runs) == Names(*again));
+  CHECK_FALSE(std::is_sorted(runs->begin(), runs->end(),
+                             [](const BenchRun& a, const BenchRun& b) {
+                               return a.options.trainer > b.options.trainer;
+                             }));
+  CHECK(Names(*runs) != Names(*others));
+}
+
+TEST_CASE("a trainer of one worker runs with one, the others with all") {
+  const auto runs = PlanRuns(Choices());
+  REQUIRE(runs.ok());
+  for (const BenchRun& run : *runs) {
+    CHECK(run.options.workers == (run.options.trainer == "single" ? 1 : 4));
+  }
+}
+
+TEST_CASE("a run that cannot be ends the plan") {
+  BenchChoices choices = Choices();
+  choices.options.set["windw"] = "3";
+  CHECK(Message(PlanRuns(choices).status()).find("windw") != std::string::npos);
+}
+
+TEST_CASE("the matrix says what decides about the results and nothing else") {
+  const nlohmann::ordered_json matrix = MatrixJson(Choices());
+  CHECK(matrix["trainers"] == nlohmann::json({"single", "adag"}));
+  CHECK(matrix["batches"] == nlohmann::json({16, 64, 128}));
+  CHECK(matrix["repeat"] == 2);
+  CHECK(matrix["workers"] == 4);
+  CHECK(matrix["seed"] == 7);
+  CHECK(matrix["data"] == "fashion-mnist");
+  CHECK(matrix["lr"].is_null());
+  CHECK_FALSE(matrix.contains("out"));
+  BenchChoices other = Choices();
+  other.options.lr = 0.25;
+  other.options.given.insert("lr");
+  CHECK(MatrixJson(other)["lr"] == 0.25);
+}
+
+TEST_CASE("a result belongs to the run of the same cell and seed") {
+  const auto runs = PlanRuns(Choices());
+  REQUIRE(runs.ok());
+  const BenchRun& run = runs->front();
+  BenchRow row;
+  row.model = run.options.model;
+  row.trainer = run.options.trainer;
+  row.batch_size = run.options.batch_size;
+  row.workers = run.options.workers;
+  row.seed = run.options.seed;
+  CHECK(IsResultOf(row, run));
+  ++row.seed;
+  CHECK_FALSE(IsResultOf(row, run));
+}
+
+TEST_CASE("the flags of a process repeat the options it is for") {
+  Options options;
+  options.trainer = "adag";
+  options.set["window"] = "5";
+  options.servers = 3;
+  options.out = "somewhere";
+  REQUIRE(ResolveOptions(options).ok());
+  const std::vector<std::string> arguments = JobArguments(options);
+  const auto has = [&arguments](const std::string& word) {
+    return std::find(arguments.begin(), arguments.end(), word) !=
+           arguments.end();
+  };
+  CHECK(has("--trainer=adag"));
+  CHECK(has("--batch-size=64"));
+  CHECK(has("--optimizer=" + options.optimizer));
+  CHECK(has("window=5"));
+  CHECK_FALSE(has("--servers=3"));
+  CHECK_FALSE(has("--out=somewhere"));
+}
+
+}  // namespace
+}  // namespace monsoon

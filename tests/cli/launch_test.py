@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""monsoon launch with real processes and real data.
+
+    launch_test.py FOLDER_OF_THE_BINARIES
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from processes import Program, wait_for
+
+BINARIES = Path(sys.argv.pop())
+LONG = ["--epochs", "1000"]  # nobody waits for its end
+
+
+class LaunchTest(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name) / "run"
+
+    def launch(self, *arguments):
+        program = Program(
+            [BINARIES / "monsoon", "launch", "--servers", "2", "--workers", "2",
+             "--batch-size", "500", "--json", "--out", self.folder,
+             *arguments], self.folder)
+        self.addCleanup(program.end)
+        return program
+
+    def assert_gone(self, program):
+        wait_for("all processes to end", lambda: not program.running(), 5)
+
+    def assert_checkpoint(self):
+        model = self.folder / "checkpoints" / "final.safetensors"
+        # 784-1000-250-10, four bytes each, and a header.
+        self.assertGreater(model.stat().st_size, 1_037_760 * 4)
+
+    def test_counts_every_sample_once(self):
+        program = self.launch("--epochs", "2", "--trainer", "aeasgd").finish()
+        self.assertEqual(program.code, 0, program.err)
+        summary = program.summary()
+        self.assertEqual(summary["status"], "done")
+        self.assertEqual(summary["samples"], 2 * 60_000)
+        self.assertEqual(summary["samples_refused"], 0)
+        self.assertEqual(summary["transport"], "grpc")
+        self.assertEqual((summary["servers"], summary["workers"]), (2, 2))
+        self.assertGreater(summary["startup_s"], 0)
+        self.assertGreater(summary["test_acc"], 0.5)
+        # Five processes, of which the workers hold model and data.
+        self.assertGreater(summary["peak_rss_bytes"], 100e6)
+        written = json.loads((self.folder / "summary.json").read_text())
+        self.assertEqual(written, summary)
+        self.assertEqual(
+            sorted(path.name for path in (self.folder / "logs").iterdir()),
+            ["server-0.log", "server-1.log", "worker-0.log", "worker-1.log"])
+        self.assert_checkpoint()
+        self.assert_gone(program)
+
+    def assert_ends_after_kill(self, name, *words):
+        program = self.launch(*LONG)
+        program.wait_until_training()
+        begin = time.monotonic()
+        pid = program.kill(*words)
+        program.finish()
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(program.code, 1, program.err)
+        self.assertIn(f"{name} (pid {pid}) ended first: killed by signal 9 "
+                      "(SIGKILL); the last lines of ", program.err)
+        self.assertEqual(program.summary()["status"], "failed")
+        self.assert_gone(program)
+        return program
+
+    def test_ends_when_a_worker_is_killed(self):
+        self.assert_ends_after_kill("worker 1", "monsoon-worker", "--rank=1")
+
+    def test_ends_when_the_first_worker_is_killed(self):
+        self.assert_ends_after_kill("worker 0", "monsoon-worker", "--rank=0")
+
+    def test_ends_when_a_server_is_killed(self):
+        program = self.assert_ends_after_kill(
+            "server 1", "monsoon-server", "server-1.port")
+        self.assertIn("  | ", program.err)  # the lines of its log
+
+    def assert_interrupted(self, send, code):
+        program = self.launch(*LONG)
+        program.wait_until_training()
+        send(program.process.pid)
+        program.finish()
+        self.assertEqual(program.code, code, program.err)
+        summary = program.summary()
+        self.assertEqual(summary["status"], "interrupted")
+        self.assertGreater(summary["samples"], 0)
+        self.assertNotIn("error", program.err)
+        self.assert_checkpoint()
+        self.assert_gone(program)
+
+    def test_keeps_a_checkpoint_on_sigint(self):
+        self.assert_interrupted(lambda pid: os.kill(pid, signal.SIGINT), 130)
+
+    def test_keeps_a_checkpoint_on_sigterm(self):
+        self.assert_interrupted(lambda pid: os.kill(pid, signal.SIGTERM), 143)
+
+    def test_keeps_a_checkpoint_on_ctrl_c_of_a_terminal(self):
+        # The terminal signals the whole process group.
+        self.assert_interrupted(lambda pid: os.killpg(pid, signal.SIGINT), 130)
+
+    def test_leaves_nothing_when_it_is_killed_itself(self):
+        program = self.launch(*LONG)
+        program.wait_until_training()
+        program.process.kill()
+        program.finish()
+        self.assert_gone(program)
+
+    def assert_refused(self, code, message, *arguments):
+        program = self.launch(*arguments).finish()
+        self.assertEqual(program.code, code, program.err)
+        self.assertIn(message, program.err)
+        self.assertEqual(program.out, "")
+        self.assert_gone(program)
+
+    def test_starts_nothing_for_wrong_arguments(self):
+        self.assert_refused(2, 'did you mean "adag"?', "--trainer", "adga")
+        self.assert_refused(2, "--transport inproc", "--transport", "inproc")
+        self.assert_refused(2, "--workers", "--trainer", "single")
+        self.assertFalse(self.folder.exists())
+
+    def test_passes_on_that_settings_do_not_fit_the_data(self):
+        self.assert_refused(2, "--batch-size 50000", "--batch-size", "50000")
+
+    def test_passes_on_that_data_are_missing(self):
+        self.assert_refused(3, "dataset-fashion-mnist", "--data",
+                            "fashion-mnist:/nowhere")
+
+
+if __name__ == "__main__":
+    unittest.main()
