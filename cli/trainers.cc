@@ -33,8 +33,10 @@ struct Described {
 absl::StatusOr<Described> Describe(const std::string& name) {
   ASSIGN_OR_RETURN(const TrainerEntry* entry, FindTrainer(name));
   const Options defaults;
-  const JobFacts facts{
-      .workers = defaults.workers, .seed = defaults.seed, .lr = entry->lr};
+  const JobFacts facts{.workers = defaults.workers,
+                       .seed = defaults.seed,
+                       .lr = entry->lr,
+                       .optimizer = entry->optimizer};
   ASSIGN_OR_RETURN(MadeTrainer made, MakeTrainer(name, {}, facts));
   return Described{name, *entry, made.trainer->traits(), std::move(made.hyper)};
 }

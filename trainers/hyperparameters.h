@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -44,7 +45,7 @@ class Hyperparameters {
   };
 
   Hyperparameters(std::map<std::string, std::string> given, JobFacts facts)
-      : given_(std::move(given)), facts_(facts) {}
+      : given_(std::move(given)), facts_(std::move(facts)) {}
 
   const JobFacts& facts() const { return facts_; }
 

@@ -116,7 +116,8 @@ absl::StatusOr<MadeTrainer> TrainerOf(const Options& options) {
   return MakeTrainer(options.trainer, options.set,
                      {.workers = options.workers,
                       .seed = options.seed,
-                      .lr = static_cast<float>(options.lr)});
+                      .lr = static_cast<float>(options.lr),
+                      .optimizer = options.optimizer});
 }
 
 absl::Status CheckDataSize(const Options& options, int64_t samples) {

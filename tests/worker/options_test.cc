@@ -102,6 +102,18 @@ TEST_CASE("Hyper-parameters are checked by the trainer", "[worker][options]") {
              Contains("--set window=0") && Contains("1 or more"));
 }
 
+TEST_CASE("Hyper-parameters may follow from the local optimizer",
+          "[worker][options]") {
+  for (const std::string optimizer : {"sgd", "nesterov"}) {
+    Options options{.trainer = "downpour", .optimizer = optimizer};
+    REQUIRE(ResolveOptions(options).ok());
+    const auto made = TrainerOf(options);
+    REQUIRE(made.ok());
+    CHECK(made->resolved.at("form") ==
+          (optimizer == "sgd" ? "gradient" : "delta"));
+  }
+}
+
 TEST_CASE("Every worker needs a sample and a whole batch",
           "[worker][options]") {
   const Options options{.workers = 3, .batch_size = 33};
