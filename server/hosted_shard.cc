@@ -239,6 +239,9 @@ void HostedShard::AnswerParked(ReadyCalls& ready) {
                           };
   parked_.erase(std::remove_if(parked_.begin(), parked_.end(), answer),
                 parked_.end());
+  if (stopped_.ok()) return;
+  for (ExchangeCall* call : parked_) ready.push_back({call, stopped_, {}});
+  parked_.clear();
 }
 
 void HostedShard::Answer(ExchangeCall& call, const Flat& values,
@@ -308,8 +311,8 @@ void HostedShard::Stop(const absl::Status& why) {
   ReadyCalls ready;
   {
     absl::MutexLock lock(&mu_);
-    for (ExchangeCall* call : parked_) ready.push_back({call, why, {}});
-    parked_.clear();
+    stopped_ = why;
+    AnswerParked(ready);
   }
   Finish(ready);
 }

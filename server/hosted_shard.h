@@ -35,7 +35,7 @@ class HostedShard {
   void SetLive(std::vector<int> live);
   // Forgets what a worker's past self did: sequence, base, seen center.
   void Restart(int worker);
-  // The job is over: parked pulls finish with `why`.
+  // The job is over: pulls that wait, now or later, finish with `why`.
   void Stop(const absl::Status& why);
 
   struct Counters {
@@ -99,6 +99,7 @@ class HostedShard {
   std::map<int, Peer> peers_ ABSL_GUARDED_BY(mu_);
   std::vector<int> live_ ABSL_GUARDED_BY(mu_);
   std::vector<ExchangeCall*> parked_ ABSL_GUARDED_BY(mu_);
+  absl::Status stopped_ ABSL_GUARDED_BY(mu_);  // why nothing waits any more
   Counters counters_ ABSL_GUARDED_BY(mu_);
   // The round that is being gathered: sum of weight * value.
   struct Round {

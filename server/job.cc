@@ -110,7 +110,9 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
         return absl::AlreadyExistsError(absl::StrCat(
             "rank ", worker, " is taken by a living worker (host ",
             other.report.host(), ", pid ", other.report.pid(),
-            "); give this one another --rank, 0 to ", spec_.workers() - 1));
+            "); give this one another --rank, 0 to ", spec_.workers() - 1,
+            ", or wait ", absl::FormatDuration(kLease),
+            " if that process is gone"));
       }
       restarted = true;
     }
@@ -163,9 +165,12 @@ absl::Status Job::Report(const pb::ReportRequest& request,
     Member& member = members_[request.worker()];
     const pb::WorkerState state = request.report().state();
     left = member.report.state() == pb::RUNNING && state != pb::RUNNING;
+    // Who was done and waits for the others may still be interrupted.
+    const bool ends = left || member.report.keeps_job();
     member.report = request.report();
     if (left) last_end_ = clock_.Now();
-    if (left && state != pb::DONE && stop_state_ == pb::RUNNING) {
+    if (ends && state != pb::RUNNING && state != pb::DONE &&
+        stop_state_ == pb::RUNNING) {
       stop_state_ = state;
       stop_ = absl::StrCat("worker ", request.worker(), ": ",
                            request.report().message());

@@ -57,12 +57,15 @@ void PrintSummary(const nlohmann::ordered_json& summary, bool json,
 
 int EndWithout(const Ending& ending, RunFolder& folder) {
   const absl::Status& status = ending.outcome.status();
-  const int code = Fail(ending.program, status);
+  const bool interrupted = absl::IsCancelled(status) && ending.stop_signal != 0;
+  const int failed = Fail(ending.program, status);
+  const int code = interrupted ? 128 + ending.stop_signal : failed;
   if (NeverBegan(status)) return code;
   JobOutcome nothing;
   nothing.options = ending.options;
-  const nlohmann::ordered_json summary =
-      Summarize({.outcome = nothing, .state = RunState::kFailed});
+  const nlohmann::ordered_json summary = Summarize(
+      {.outcome = nothing,
+       .state = interrupted ? RunState::kInterrupted : RunState::kFailed});
   if (folder.made()) {
     const absl::Status written = folder.WriteSummary(summary.dump());
     if (!written.ok()) Fail(ending.program, written);

@@ -111,7 +111,12 @@ absl::StatusOr<Clients> Connect(const Arguments& arguments, Clock& clock) {
 // The first rank's process tells how the job ended; the others' only how they
 // did.
 int EndOfOther(const absl::StatusOr<JobOutcome>& outcome, int stop_signal) {
-  if (!outcome.ok()) return Fail(kProgram, outcome.status());
+  if (!outcome.ok()) {
+    const int failed = Fail(kProgram, outcome.status());
+    const bool interrupted =
+        absl::IsCancelled(outcome.status()) && stop_signal != 0;
+    return interrupted ? 128 + stop_signal : failed;
+  }
   const pb::JobStatus& status = outcome->status;
   if (status.stop_state() == pb::RUNNING) return 0;
   std::fprintf(stderr, "%s: %s\n", kProgram, status.stop().c_str());

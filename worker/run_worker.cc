@@ -25,6 +25,9 @@ constexpr absl::Duration kPoll = absl::Milliseconds(10);
 constexpr absl::Duration kReportEvery = absl::Milliseconds(200);
 // A worker that a server has not heard of for this long is taken for dead.
 constexpr double kSilentSeconds = 10;
+// How long rank 0 waits for the others after a signal.
+constexpr absl::Duration kPatience = absl::Seconds(3);
+constexpr int kEndReports = 5;
 
 // Batches of a loader through a model.
 class BatchSource final : public GradientSource {
@@ -69,7 +72,12 @@ class Session {
   // Tells server 0 or all servers how far this worker is.
   absl::Status ReportTo(size_t servers, pb::WorkerState state,
                         absl::string_view message, bool keeps_job);
+  // The same for the end, which is worth some tries.
+  absl::Status ReportEnd(pb::WorkerState state, absl::string_view message,
+                         bool keeps_job);
   absl::Status AwaitOthers();
+  // Tells how it ended; rank 0 waits for the others and collects the outcome.
+  absl::StatusOr<JobOutcome> End(const absl::Status& ended);
   absl::StatusOr<JobOutcome> Outcome();
 
   // Asks `done` again and again until it is true, fails, or `deadline` has
@@ -99,7 +107,13 @@ class Session {
   pb::WorkerReport report_;
   int64_t loss_epoch_ = 0;
   absl::Time next_report_;
+  int64_t reports_ = 0;
 };
+
+// The call may not have arrived; the server may be back soon.
+bool IsLost(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
 
 absl::Status Session::Interrupted() const {
   if (env_.stop.load() == 0) return absl::OkStatus();
@@ -145,6 +159,11 @@ absl::Status Session::LearnJob() {
   RETURN_IF_ERROR(learned);
   job_id_ = status.job_id();
   RETURN_IF_ERROR(SettingsFromSpec(status.spec(), options_));
+  if (rank_ >= options_.workers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--rank ", rank_, ": the job has ", options_.workers,
+                     " workers, expected 0 to ", options_.workers - 1));
+  }
   return ResolveOptions(options_);
 }
 
@@ -196,6 +215,8 @@ ShardLink::Config Session::LinkConfig(int worker) const {
 }
 
 absl::Status Session::Join() {
+  link_ = std::make_unique<ShardLink>(LinkConfig(rank_), env_.clock);
+  link_->Attach(*replica_);
   for (size_t i = 0; i < env_.servers.size(); ++i) {
     pb::JoinRequest request;
     request.set_job_id(job_id_);
@@ -216,8 +237,6 @@ absl::Status Session::Join() {
         [i] { return absl::StrCat("server ", i, " has no job yet"); });
     RETURN_IF_ERROR(joined_in_time);
   }
-  link_ = std::make_unique<ShardLink>(LinkConfig(rank_), env_.clock);
-  link_->Attach(*replica_);
   const ProcessInfo self = ThisProcess();
   report_.set_host(self.host);
   report_.set_pid(self.pid);
@@ -289,7 +308,12 @@ absl::Status Session::AfterStep(const TrainingLoop::Step& step, int64_t epoch) {
   RETURN_IF_ERROR(Interrupted());
   if (env_.clock.Now() < next_report_) return absl::OkStatus();
   next_report_ = env_.clock.Now() + kReportEvery;
-  return ReportTo(1, pb::RUNNING, "", /*keeps_job=*/false);
+  // All servers count silence, but only the first one shows progress.
+  const bool all = ++reports_ % 10 == 0;
+  const absl::Status told = ReportTo(all ? env_.servers.size() : 1, pb::RUNNING,
+                                     "", /*keeps_job=*/false);
+  // Exchanges retry until a server is back; a lost report is no reason to end.
+  return IsLost(told) ? absl::OkStatus() : told;
 }
 
 absl::Status Session::ReportTo(size_t servers, pb::WorkerState state,
@@ -323,24 +347,40 @@ absl::Status Session::ReportTo(size_t servers, pb::WorkerState state,
   return status;
 }
 
+absl::Status Session::ReportEnd(pb::WorkerState state,
+                                absl::string_view message, bool keeps_job) {
+  absl::Status told;
+  for (int attempt = 0; attempt < kEndReports; ++attempt) {
+    told = ReportTo(env_.servers.size(), state, message, keeps_job);
+    if (!IsLost(told)) break;
+    env_.clock.NewEvent()->Wait(env_.clock.Now() + kReportEvery);
+  }
+  return told;
+}
+
 absl::Status Session::AwaitOthers() {
-  std::string silent;
-  return Poll(
-      absl::InfiniteFuture(),
-      [&]() -> absl::StatusOr<bool> {
-        pb::JobStatus status;
-        RETURN_IF_ERROR(env_.servers[0]->GetJob({}, status));
-        for (const pb::Member& member : status.members()) {
-          if (member.report().state() != pb::RUNNING) continue;
-          if (member.silent_s() < kSilentSeconds) return false;
-          return absl::UnavailableError(absl::StrCat(
-              "worker ", member.worker(), " (host ", member.report().host(),
-              ", pid ", member.report().pid(), ") has been silent for ",
-              kSilentSeconds, " s: its process is gone or stuck"));
-        }
-        return true;
-      },
-      [] { return std::string(); });
+  absl::Time patience = absl::InfiniteFuture();
+  while (true) {
+    if (env_.stop.load() != 0 && patience == absl::InfiniteFuture()) {
+      // Who was done is interrupted now; else all are, and end in a moment.
+      if (report_.state() == pb::DONE) return Interrupted();
+      patience = env_.clock.Now() + kPatience;
+    }
+    pb::JobStatus status;
+    RETURN_IF_ERROR(env_.servers[0]->GetJob({}, status));
+    bool running = false;
+    for (const pb::Member& member : status.members()) {
+      if (member.report().state() != pb::RUNNING) continue;
+      running = true;
+      if (member.silent_s() < kSilentSeconds) continue;
+      return absl::UnavailableError(absl::StrCat(
+          "worker ", member.worker(), " (host ", member.report().host(),
+          ", pid ", member.report().pid(), ") has been silent for ",
+          kSilentSeconds, " s: its process is gone or stuck"));
+    }
+    if (!running || env_.clock.Now() >= patience) return absl::OkStatus();
+    env_.clock.NewEvent()->Wait(env_.clock.Now() + kPoll);
+  }
 }
 
 absl::StatusOr<JobOutcome> Session::Outcome() {
@@ -349,13 +389,12 @@ absl::StatusOr<JobOutcome> Session::Outcome() {
   outcome.layout = model_->layout();
   if (rank_ == 0) {
     const Flat& x = replica_->x;
-    if (trainer_.trainer->traits().result == Result::kCenter) {
-      outcome.parameters = Flat(x.size());
+    outcome.parameters = x.Clone();
+    // What diverged is not kept: the center is finite, the replica may not be.
+    if (trainer_.trainer->traits().result == Result::kCenter ||
+        !AllFinite(x.span())) {
       ShardLink observer(LinkConfig(-1), env_.clock);
       RETURN_IF_ERROR(observer.Pull(outcome.parameters));
-    } else {
-      outcome.parameters =
-          AllFinite(x.span()) ? x.Clone() : replica_->center().Clone();
     }
   }
   RETURN_IF_ERROR(env_.servers[0]->GetJob({}, outcome.status));
@@ -381,25 +420,45 @@ absl::StatusOr<JobOutcome> Session::Run() {
   RETURN_IF_ERROR(LearnJob());
   RETURN_IF_ERROR(LoadData());
   RETURN_IF_ERROR(BuildJob());
-  RETURN_IF_ERROR(Join());
+  const absl::Status joined = Join();
+  if (!joined.ok()) {
+    // Servers that have taken this worker in must not wait for it.
+    ReportTo(env_.servers.size(), pb::FAILED, joined.message(),
+             /*keeps_job=*/false)
+        .IgnoreError();
+    return joined;
+  }
   absl::Status ended = AwaitAll();
   if (ended.ok()) ended = Train();
+  absl::StatusOr<JobOutcome> outcome = End(ended);
+  if (rank_ == 0 && report_.keeps_job()) {
+    ReportTo(env_.servers.size(), report_.state(), report_.message(),
+             /*keeps_job=*/false)
+        .IgnoreError();
+  }
+  return outcome;
+}
+
+absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
   const pb::WorkerState state = StateOf(ended);
   const std::string why =
       state == pb::DIVERGED
           ? absl::StrCat("trainer ", options_.trainer, ": ", ended.message())
           : std::string(ended.message());
-  const size_t all = env_.servers.size();
-  // ABORTED is the job's end told by the server, which knows it already.
-  const absl::Status told = ReportTo(all, state, why, /*keeps_job=*/rank_ == 0);
+  const bool collects = rank_ == 0 && state != pb::FAILED;
+  const absl::Status told = ReportEnd(state, why, collects);
   if (state == pb::FAILED) return ended;
+  // ABORTED is the job's end told by the server, which knows it already.
   if (!told.ok() && !absl::IsAborted(told)) return told;
-  if (rank_ == 0 && env_.stop.load() == 0) RETURN_IF_ERROR(AwaitOthers());
-  absl::StatusOr<JobOutcome> outcome = Outcome();
-  if (rank_ == 0) {
-    ReportTo(all, state, why, /*keeps_job=*/false).IgnoreError();
+  if (collects) {
+    absl::Status waited = AwaitOthers();
+    if (absl::IsCancelled(waited)) {
+      ReportEnd(pb::INTERRUPTED, waited.message(), collects).IgnoreError();
+      waited = AwaitOthers();
+    }
+    RETURN_IF_ERROR(waited);
   }
-  return outcome;
+  return Outcome();
 }
 
 }  // namespace

@@ -101,8 +101,33 @@ TEST_CASE("A training that diverges ends with the reason and a finite center") {
     CHECK(status.stop_state() == pb::DIVERGED);
     CHECK_THAT(status.stop(), Contains("worker") && Contains("step") &&
                                   Contains("--lr") && Contains(trainer));
+    CHECK(outcomes[0]->parameters.size() > 0);
     CHECK(AllFinite(outcomes[0]->parameters.span()));
   }
+}
+
+TEST_CASE(
+    "A rank outside the job is refused, whoever says how many there are") {
+  const Dataset data = SmallFashionMnist(1000);
+  LocalServers local(1);
+  Options options = TinyJob("adag", 1);
+  options.epochs = 1'000'000;
+  std::atomic<int> stop{0};
+  std::thread job([&] { RunLocalJob(options, local.calls, data, stop); });
+  WorkerEnvironment environment{.clock = RealClock(),
+                                .files = RealFileSystem(),
+                                .servers = local.calls,
+                                .stop = kNoStop,
+                                .started = RealClock().Now(),
+                                .incarnation = 77,
+                                .train = &data};
+  Options late;
+  late.connect_timeout = absl::Seconds(5);
+  const auto outcome = RunWorker(late, 3, environment);
+  stop = 15;
+  job.join();
+  REQUIRE(absl::IsInvalidArgument(outcome.status()));
+  CHECK_THAT(std::string(outcome.status().message()), Contains("--rank 3"));
 }
 
 TEST_CASE("A signal ends all workers, and the center is kept") {
