@@ -73,8 +73,11 @@ class Program:
         self.process.wait()
 
     def wait_until_training(self):
-        wait_for("the first metrics", lambda: any(
-            path.stat().st_size for path in self.folder.rglob("metrics.jsonl")))
+        wait_for("the first samples", lambda: any(
+            json.loads(line)["samples"] > 0
+            for path in self.folder.rglob("metrics.jsonl")
+            for line in path.read_text().splitlines(keepends=True)
+            if line.endswith("\n")))
 
     def finish(self, deadline=DEADLINE):
         """Waits for the end: exit code, stdout, stderr."""

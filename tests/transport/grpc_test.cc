@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <netdb.h>
 
 #include <catch2/catch.hpp>
 #include <fstream>
@@ -315,10 +316,21 @@ TEST_CASE("IPv6 addresses work where the machine has them") {
   }
 }
 
-TEST_CASE("names work") {
-  Pair pair("localhost");
-  pb::JobStatus status;
-  CHECK(pair.client->GetJob({}, status).ok());
+TEST_CASE("names work where the machine has them") {
+  addrinfo* found = nullptr;
+  if (getaddrinfo("localhost", nullptr, nullptr, &found) == 0) {
+    freeaddrinfo(found);
+    Pair pair("localhost");
+    pb::JobStatus status;
+    CHECK(pair.client->GetJob({}, status).ok());
+  } else {
+    WARN("this machine does not know localhost; checking the error instead");
+    FakeCalls calls;
+    const absl::Status status =
+        GrpcServer::Start(calls, "localhost:0").status();
+    CHECK(absl::IsUnavailable(status));
+    CHECK_THAT(std::string(status.message()), Catch::Contains("localhost"));
+  }
 }
 
 TEST_CASE("bytes that are no message are refused, and the server goes on") {
