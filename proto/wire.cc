@@ -73,7 +73,7 @@ std::string EncodeHead(const google::protobuf::MessageLite& message,
 absl::Status Decode(absl::Span<const absl::string_view> slices,
                     google::protobuf::MessageLite& message,
                     std::vector<absl::string_view>& payload) {
-  const absl::Status malformed =
+  absl::Status malformed =
       absl::InvalidArgumentError("the bytes are no exchange message");
   SliceStream stream(slices);
   CodedInputStream in(&stream.get());

@@ -68,7 +68,7 @@ class FaultyCalls::Attempt final
 };
 
 FaultyCalls::FaultyCalls(ServerCalls& next, Random random, Faults faults)
-    : next_(next), faults_(faults), random_(std::move(random)) {}
+    : next_(next), faults_(faults), random_(random) {}
 
 FaultyCalls::~FaultyCalls() = default;
 

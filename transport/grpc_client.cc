@@ -59,7 +59,7 @@ GrpcClient::GrpcClient(std::string address, Clock& clock,
     : address_(std::move(address)),
       clock_(clock),
       stub_(pb::ParameterServer::NewStub(channel)),
-      generic_(channel) {}
+      generic_(std::move(channel)) {}
 
 GrpcClient::~GrpcClient() {
   const std::unique_ptr<Event> finished = clock_.NewEvent();
@@ -158,7 +158,7 @@ void GrpcClient::Exchange(ExchangeCall& call) {
   }
   generic_.UnaryCall(&flight->context, kExchangeMethod, {}, &flight->request,
                      &flight->reply,
-                     [this, &call, flight](grpc::Status status) {
+                     [this, &call, flight](const grpc::Status& status) {
                        Finish(call, *flight, status);
                      });
 }

@@ -9,7 +9,7 @@
 #include "base/filesystem.h"
 #include "worker/options.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's name
 class App;
 }
 

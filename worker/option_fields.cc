@@ -123,7 +123,7 @@ absl::Status OptionField::Check(const Options& options) const {
 
 const std::vector<OptionField>& OptionFields() {
   using Use = OptionField::Use;
-  static const std::vector<OptionField> fields = {
+  static const std::vector<OptionField> kFields = {
       {"model", "NAME",
        absl::StrCat(Listed("", ModelNames()),
                     "; mlp:500,500 for other hidden sizes"),
@@ -155,7 +155,7 @@ const std::vector<OptionField>& OptionFields() {
       {"connect-timeout", "SECONDS", "how long servers and workers are awaited",
        &Options::connect_timeout, Use::kFile, 0, 86400, true},
   };
-  return fields;
+  return kFields;
 }
 
 const OptionField* FindOptionField(absl::string_view name) {

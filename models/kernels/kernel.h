@@ -23,7 +23,7 @@ template <typename Kernel>
 using KernelFactory =
     absl::StatusOr<std::unique_ptr<Kernel>> (*)(const typename Kernel::Spec&);
 
-// static RegisterKernel<ReluKernel, CpuRelu> registered("cpu");
+// const RegisterKernel<ReluKernel, CpuRelu> kRegistered("cpu");
 // Implementation has a constructor, or a static Make that may fail.
 template <typename Kernel, typename Implementation>
 struct RegisterKernel {

@@ -29,7 +29,7 @@ absl::StatusOr<Graph> MakeCnn(absl::string_view sizes, int classes) {
   return graph;
 }
 
-const RegisterModel registered(
+const RegisterModel kRegistered(
     "cnn", {"conv 3x3x32, ReLU, conv 3x3x32, ReLU, max pool 2, dense 225, "
             "ReLU, dense",
             &MakeCnn});

@@ -47,7 +47,7 @@ absl::StatusOr<Graph> MakeMlp(absl::string_view sizes, int classes) {
   return graph;
 }
 
-const RegisterModel registered(
+const RegisterModel kRegistered(
     "mlp", {"dense 1000, ReLU, dense 250, ReLU, dense (mlp:500,500 gives other "
             "hidden sizes)",
             &MakeMlp});

@@ -11,7 +11,7 @@
 
 // The networks that can be named on a command line, one file each:
 //
-//   const RegisterModel registered("mlp", {"...", &MakeMlp});
+//   const RegisterModel kRegistered("mlp", {"...", &MakeMlp});
 namespace monsoon {
 
 struct ModelEntry {

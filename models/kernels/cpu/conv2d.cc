@@ -132,10 +132,9 @@ class CpuConv2d final : public Conv2dKernel {
   }
 
   ForwardDesc BuildForward(const Spec& s, const Descs& d) {
-    const ForwardDesc desc(
-        {dnnl::prop_kind::forward_training, Descs::kAlgorithm, d.x, d.w, d.b,
-         d.y, d.strides, d.padding, d.padding},
-        d.attributes, engine_);
+    ForwardDesc desc({dnnl::prop_kind::forward_training, Descs::kAlgorithm, d.x,
+                      d.w, d.b, d.y, d.strides, d.padding, d.padding},
+                     d.attributes, engine_);
     output_block_ = BlockOf(desc.dst_desc(), s.batch, s.out);
     outside_x_ = ActivationDesc(s.batch, s.in, s.block);
     outside_y_ = ActivationDesc(s.batch, s.out, output_block_);
@@ -185,7 +184,7 @@ class CpuConv2d final : public Conv2dKernel {
   Flat dw_, db_;  // plain; what the sinks take from
 };
 
-const RegisterKernel<Conv2dKernel, CpuConv2d> registered("cpu");
+const RegisterKernel<Conv2dKernel, CpuConv2d> kRegistered("cpu");
 
 }  // namespace
 }  // namespace monsoon

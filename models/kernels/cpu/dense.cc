@@ -53,7 +53,7 @@ class CpuDense final : public DenseKernel {
   Flat db_;
 };
 
-const RegisterKernel<DenseKernel, CpuDense> registered("cpu");
+const RegisterKernel<DenseKernel, CpuDense> kRegistered("cpu");
 
 }  // namespace
 }  // namespace monsoon

@@ -115,7 +115,7 @@ struct AnyBlock {
   }
 };
 
-const RegisterKernel<MaxPoolKernel, AnyBlock> registered("cpu");
+const RegisterKernel<MaxPoolKernel, AnyBlock> kRegistered("cpu");
 
 }  // namespace
 }  // namespace monsoon

@@ -35,7 +35,7 @@ class CpuPlainOrder final : public PlainOrderKernel {
   int64_t planes_, space_, block_;
 };
 
-const RegisterKernel<PlainOrderKernel, CpuPlainOrder> registered("cpu");
+const RegisterKernel<PlainOrderKernel, CpuPlainOrder> kRegistered("cpu");
 
 }  // namespace
 }  // namespace monsoon

@@ -22,7 +22,7 @@ class CpuRelu final : public ReluKernel {
   int64_t size_;
 };
 
-const RegisterKernel<ReluKernel, CpuRelu> registered("cpu");
+const RegisterKernel<ReluKernel, CpuRelu> kRegistered("cpu");
 
 }  // namespace
 }  // namespace monsoon

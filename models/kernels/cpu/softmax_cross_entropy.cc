@@ -46,7 +46,7 @@ class CpuSoftmaxCrossEntropy final : public SoftmaxCrossEntropyKernel {
 };
 
 const RegisterKernel<SoftmaxCrossEntropyKernel, CpuSoftmaxCrossEntropy>
-    registered("cpu");
+    kRegistered("cpu");
 
 }  // namespace
 }  // namespace monsoon
