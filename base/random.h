@@ -14,7 +14,12 @@ namespace monsoon {
 class Random {
  public:
   // What a stream is for: the second number of its key.
-  enum Purpose : uint64_t { kInitialize = 1, kShuffle = 2, kPlan = 3 };
+  enum Purpose : uint64_t {
+    kInitialize = 1,
+    kShuffle = 2,
+    kPlan = 3,
+    kDropout = 4
+  };
 
   explicit Random(std::initializer_list<uint64_t> key);
 

@@ -19,6 +19,22 @@ int FindValue(const std::vector<Graph::Node>& nodes, const std::string& name) {
   return it == nodes.end() ? -1 : static_cast<int>(it - nodes.begin()) + 1;
 }
 
+// Appends the parameters that are statistics, or those that are not.
+void AddTensors(const Graph& graph,
+                const std::vector<std::vector<Layer::Parameter>>& parameters,
+                bool statistics, Plan& plan) {
+  for (size_t node = 0; node < parameters.size(); ++node) {
+    for (size_t k = 0; k < parameters[node].size(); ++k) {
+      const Layer::Parameter& p = parameters[node][k];
+      if ((p.kind == TensorKind::kStatistic) != statistics) continue;
+      plan.offsets[node][k] = plan.layout.size();
+      plan.layout.Add(absl::StrCat(graph.nodes()[node].name, ".", p.name),
+                      p.shape, p.kind);
+      plan.initializers.push_back(p.initializer);
+    }
+  }
+}
+
 }  // namespace
 
 void Graph::Add(std::string name, std::unique_ptr<const Layer> layer) {
@@ -50,6 +66,7 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Shape& example) {
   }
   Plan plan;
   plan.shapes.push_back(example);
+  std::vector<std::vector<Layer::Parameter>> parameters;  // [node]
   for (const Graph::Node& node : graph.nodes()) {
     std::vector<int>& inputs = plan.inputs.emplace_back();
     std::vector<Shape> shapes;
@@ -58,18 +75,13 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Shape& example) {
       shapes.push_back(plan.shapes[inputs.back()]);
     }
     const absl::StatusOr<Shape> output = node.layer->OutputShape(shapes);
-    if (!output.ok()) {
-      return absl::Status(
-          output.status().code(),
-          absl::StrCat("layer ", node.name, ": ", output.status().message()));
-    }
+    if (!output.ok()) return InLayer(node, output.status());
     plan.shapes.push_back(*output);
-    std::vector<int64_t>& offsets = plan.offsets.emplace_back();
-    for (Layer::Parameter& p : node.layer->Parameters(shapes)) {
-      offsets.push_back(plan.layout.size());
-      plan.layout.Add(absl::StrCat(node.name, ".", p.name), std::move(p.shape),
-                      p.kind);
-    }
+    parameters.push_back(node.layer->Parameters(shapes));
+    plan.offsets.emplace_back(parameters.back().size());
+  }
+  for (const bool statistics : {false, true}) {
+    AddTensors(graph, parameters, statistics, plan);
   }
   return plan;
 }

@@ -47,7 +47,9 @@ struct Plan {
   std::vector<Shape> shapes;                  // [value]
   std::vector<std::vector<int>> inputs;       // [node] values
   std::vector<std::vector<int64_t>> offsets;  // [node] in the Flat
-  ParameterLayout layout;                     // "fc1.weight", in node order
+  // "fc1.weight": in node order, but all statistics behind all others.
+  ParameterLayout layout;
+  std::vector<Initializer> initializers;  // [tensor of the layout]
 };
 
 // Cheap: makes no kernels, takes no memory. INVALID_ARGUMENT, naming the node,

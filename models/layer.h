@@ -11,9 +11,19 @@
 #include "absl/types/span.h"
 #include "base/flat.h"
 #include "base/layout.h"
+#include "models/initializer.h"
 #include "models/shape.h"
 
 namespace monsoon {
+
+// One run of the network: what a step or an evaluation hands to every layer.
+struct Pass {
+  Flat& x;                // all parameters; training moves the statistics in it
+  bool training = false;  // batch norm and dropout differ
+  // Seeds what is random in this pass (dropout): a function of the seed, the
+  // worker and the step, so that a run can be repeated.
+  uint64_t draw = 0;
+};
 
 // What a node hands on: a batch of N activations and their gradients. Borrowed
 // memory of the model. Channels lie in groups of `block`, in memory
@@ -30,6 +40,7 @@ struct Value {
 struct Placement {
   absl::string_view device;      // "cpu"
   int64_t batch = 1;             // N
+  int64_t node = 0;              // index in the graph
   std::vector<Value> inputs{};   // in the order of the node's inputs
   Value output;                  // Build sets its block
   std::vector<int64_t> offsets;  // of the layer's parameters in the Flat
@@ -40,14 +51,18 @@ struct Placement {
 class Operator {
  public:
   virtual ~Operator() = default;
-  // Overwrites output.data. `x` holds all parameters of the model.
-  virtual void Forward(const Flat& x) = 0;
-  // From output.gradient: overwrites inputs[i].gradient where that is not null,
-  // and only then hands the parameters' gradients to the sink, because the sink
-  // may be `x` itself. Reads inputs[i].data as Forward left it; output.data is
-  // not to be relied upon (an in-place successor may own it) unless the layer
-  // is in place itself.
-  virtual void Backward(const Flat& x, const GradientSink& sink) = 0;
+  // Overwrites output.data. In a training pass, a layer with statistics moves
+  // them in pass.x here; it writes nothing else there, and nothing at all when
+  // the pass evaluates.
+  virtual void Forward(const Pass& pass) = 0;
+  // Of a training pass, after its Forward. From output.gradient: overwrites
+  // inputs[i].gradient where that is not null, and only then hands the
+  // parameters' gradients to the sink, because the sink may be pass.x itself.
+  // The gradient of a statistic is 0, so it becomes beta * into: in a sink that
+  // is pass.x with beta 1, what Forward left. Reads inputs[i].data as Forward
+  // left it, unless the layer is in place, and output.data only where the layer
+  // says needs_output(): else an in-place successor may own that.
+  virtual void Backward(const Pass& pass, const GradientSink& sink) = 0;
 };
 
 // What a layer is, independent of batch and device: immutable, cheap, shared by
@@ -58,6 +73,7 @@ class Layer {
     std::string name;  // within the node: "weight"
     std::vector<int64_t> shape;
     TensorKind kind = TensorKind::kWeight;
+    Initializer initializer{};  // zeros
   };
 
   virtual ~Layer() = default;
@@ -67,8 +83,11 @@ class Layer {
   virtual std::vector<Parameter> Parameters(absl::Span<const Shape>) const {
     return {};
   }
-  // True: the output may lie in the memory of the only input.
+  // True: the output may lie in the memory of the first input, if that is of
+  // its size and nobody else reads it.
   virtual bool in_place() const { return false; }
+  // True: Backward reads output.data, so no other layer may write there.
+  virtual bool needs_output() const { return false; }
   // UNIMPLEMENTED when the device lacks a kernel.
   virtual absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const = 0;

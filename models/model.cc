@@ -2,7 +2,6 @@
 #include "models/model.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -67,21 +66,34 @@ Model::Sized& Model::Get(int count, const Flat& x) {
   return sized->second;
 }
 
-float Model::Step(int count, const Flat& x, const GradientSink& sink) {
+void Model::Initialize(uint64_t seed, Flat& x) const {
+  MONSOON_CHECK(x.size() == layout().size(), "x has the layout's size");
+  for (size_t i = 0; i < layout().tensors().size(); ++i) {
+    const TensorSpec& tensor = layout().tensors()[i];
+    Random random({seed, Random::kInitialize, i});
+    Flat values = x.Slice(tensor.offset, tensor.size());
+    plan_.initializers[i].Fill(tensor.shape, random, values);
+  }
+}
+
+float Model::Step(int count, Flat& x, const GradientSink& sink, uint64_t draw) {
   MONSOON_CHECK(sink.into.size() == layout().size(),
                 "the sink has the layout's size");
   Sized& sized = Get(count, x);
-  sized.program.Forward(x);
+  const Pass pass{.x = x, .training = true, .draw = draw};
+  sized.program.Forward(pass);
   const Value& logits = sized.program.output();
   const Score score =
       sized.loss->Run(logits.data, labels_.data(), logits.gradient);
-  sized.program.Backward(x, sink);
+  sized.program.Backward(pass, sink);
   return static_cast<float>(score.loss_sum / count);
 }
 
 Score Model::Evaluate(int count, const Flat& x) {
   Sized& sized = Get(count, x);
-  sized.program.Forward(x);
+  // A pass that evaluates writes no parameters.
+  Flat unchanged = Flat::View(const_cast<float*>(x.data()), x.size());
+  sized.program.Forward({.x = unchanged});
   return sized.loss->Run(sized.program.output().data, labels_.data(), nullptr);
 }
 
@@ -90,22 +102,6 @@ absl::StatusOr<ParameterLayout> LayoutOf(absl::string_view name,
   ASSIGN_OR_RETURN(const Graph graph, MakeGraph(name, classes));
   ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, example));
   return std::move(plan.layout);
-}
-
-void Initialize(const ParameterLayout& layout, uint64_t seed, Flat& x) {
-  MONSOON_CHECK(x.size() == layout.size(), "x has the layout's size");
-  for (size_t i = 0; i < layout.tensors().size(); ++i) {
-    const TensorSpec& tensor = layout.tensors()[i];
-    Flat values = x.Slice(tensor.offset, tensor.size());
-    if (tensor.kind != TensorKind::kWeight) {
-      std::fill(values.span().begin(), values.span().end(), 0.0f);
-      continue;
-    }
-    Random random({seed, Random::kInitialize, i});
-    const int64_t fan_in = tensor.size() / tensor.shape[0];
-    const float bound = std::sqrt(6 / static_cast<float>(fan_in));
-    for (float& value : values.span()) value = random.Uniform(-bound, bound);
-  }
 }
 
 }  // namespace monsoon

@@ -46,12 +46,19 @@ class Model {
   float* input() { return activations_.values().front().data; }
   int32_t* labels() { return labels_.data(); }
 
+  // The parameters to start from, each tensor as its layer says; see
+  // Initializer. Depends on the network and the seed alone. REQUIRES: x.size()
+  // == layout().size().
+  void Initialize(uint64_t seed, Flat& x) const;
+
   // The mean loss of the first `count` examples at parameters `x`; the gradient
   // of that mean goes to the sink, layout().size() floats, which may be `x`
-  // itself. REQUIRES: `count` is one of the batch sizes; `x` and the sink have
-  // layout().size() floats.
-  float Step(int count, const Flat& x, const GradientSink& sink);
-  // Loss and hits of the first `count` examples. REQUIRES: as Step.
+  // itself. Moves the statistics in `x` (batch norm), whose gradient is 0.
+  // `draw` is Pass::draw. REQUIRES: `count` is one of the batch sizes; `x` and
+  // the sink have layout().size() floats.
+  float Step(int count, Flat& x, const GradientSink& sink, uint64_t draw = 0);
+  // Loss and hits of the first `count` examples, as the network computes them
+  // outside of training. REQUIRES: as Step.
   Score Evaluate(int count, const Flat& x);
 
  private:
@@ -77,11 +84,6 @@ class Model {
 // network.
 absl::StatusOr<ParameterLayout> LayoutOf(absl::string_view name,
                                          const Shape& example, int classes);
-
-// He initialisation (He et al. 2015, arXiv:1502.01852, uniform): weights
-// U(+-sqrt(6 / fan_in)), fan_in = numbers in one output's weights; all else 0.
-// Depends on layout and seed alone. REQUIRES: x.size() == layout.size().
-void Initialize(const ParameterLayout& layout, uint64_t seed, Flat& x);
 
 // The names to choose from, sorted: cnn, mlp.
 std::vector<std::string> ModelNames();

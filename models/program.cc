@@ -27,19 +27,20 @@ void Activations::PlaceValues(const Graph& graph, const Plan& plan) {
   values_.push_back({plan.shapes[0], 1, Allocate(plan.shapes[0]), nullptr});
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     const std::vector<int>& inputs = plan.inputs[i];
+    const int first = inputs[0];
     Value value{.shape = plan.shapes[i + 1]};
     // The example is the caller's: it is never overwritten.
-    if (graph.nodes()[i].layer->in_place() && inputs[0] != 0 &&
-        readers[inputs[0]] == 1) {
-      value.data = values_[inputs[0]].data;
-      value.gradient = values_[inputs[0]].gradient;
-    } else {
-      value.data = Allocate(value.shape);
-      const bool depends_on_parameters =
-          !plan.offsets[i].empty() ||
-          std::any_of(inputs.begin(), inputs.end(),
-                      [&](int v) { return values_[v].gradient != nullptr; });
-      if (depends_on_parameters) value.gradient = Allocate(value.shape);
+    const bool in_place = graph.nodes()[i].layer->in_place() && first != 0 &&
+                          readers[first] == 1 &&
+                          !graph.nodes()[first - 1].layer->needs_output();
+    value.data = in_place ? values_[first].data : Allocate(value.shape);
+    const bool depends_on_parameters =
+        !plan.offsets[i].empty() ||
+        std::any_of(inputs.begin(), inputs.end(),
+                    [&](int v) { return values_[v].gradient != nullptr; });
+    if (depends_on_parameters) {
+      value.gradient = in_place ? values_[first].gradient : nullptr;
+      if (value.gradient == nullptr) value.gradient = Allocate(value.shape);
     }
     values_.push_back(value);
   }
@@ -70,6 +71,7 @@ absl::StatusOr<Program> Program::Build(const Graph& graph, const Plan& plan,
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     Placement place{.device = device,
                     .batch = batch,
+                    .node = static_cast<int64_t>(i),
                     .output = values[i + 1],
                     .offsets = plan.offsets[i]};
     for (size_t k = 0; k < plan.inputs[i].size(); ++k) {
@@ -100,16 +102,16 @@ void Program::AddGradients(const std::vector<int>& inputs,
   }
 }
 
-void Program::Forward(const Flat& x) {
-  for (Node& node : nodes_) node.op->Forward(x);
+void Program::Forward(const Pass& pass) {
+  for (Node& node : nodes_) node.op->Forward(pass);
 }
 
-void Program::Backward(const Flat& x, const GradientSink& sink) {
+void Program::Backward(const Pass& pass, const GradientSink& sink) {
   for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
     for (Sum& sum : node->sums) {
       ForEach([](float& a, float b) { a += b; }, sum.into, sum.part);
     }
-    node->op->Backward(x, sink);
+    node->op->Backward(pass, sink);
   }
 }
 

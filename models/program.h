@@ -14,7 +14,7 @@ namespace monsoon {
 
 // The memory of all activations and gradients of a graph, for batches up to a
 // size; programs of smaller batches use the front of each. An in-place layer
-// shares the memory of its input; what needs no gradient has none.
+// shares the memory of its first input; what needs no gradient has none.
 class Activations {
  public:
   Activations(const Graph& graph, const Plan& plan, int64_t max_batch);
@@ -46,9 +46,9 @@ class Program {
                                        absl::string_view device, int64_t batch);
 
   // From the example's data to the last value's data.
-  void Forward(const Flat& x);
+  void Forward(const Pass& pass);
   // From the last value's gradient to the sink.
-  void Backward(const Flat& x, const GradientSink& sink);
+  void Backward(const Pass& pass, const GradientSink& sink);
 
   // The last value, in plain order.
   const Value& output() const { return output_; }

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/process.h"
+#include "base/random.h"
 #include "base/status_macros.h"
 #include "data/loader.h"
 #include "models/model.h"
@@ -32,18 +33,26 @@ constexpr int kEndReports = 5;
 // Batches of a loader through a model.
 class BatchSource final : public GradientSource {
  public:
-  BatchSource(Loader& loader, Model& model) : loader_(loader), model_(model) {}
+  BatchSource(Loader& loader, Model& model, uint64_t seed, int worker)
+      : loader_(loader),
+        model_(model),
+        first_draw_(
+            Random({seed, Random::kDropout, static_cast<uint64_t>(worker)})
+                .Next()) {}
   int Next() override {
     count_ = loader_.Next(model_.input(), model_.labels());
     return count_;
   }
-  float Gradient(const Flat& x, const GradientSink& sink) override {
-    return model_.Step(count_, x, sink);
+  float Gradient(Flat& x, const GradientSink& sink) override {
+    // A loader that resumes has handed out the same number of samples.
+    const auto step = static_cast<uint64_t>(loader_.samples());
+    return model_.Step(count_, x, sink, first_draw_ + step);
   }
 
  private:
   Loader& loader_;
   Model& model_;
+  const uint64_t first_draw_;
   int count_ = 0;
 };
 
@@ -243,7 +252,7 @@ absl::Status Session::Join() {
   RETURN_IF_ERROR(
       ReportTo(env_.servers.size(), pb::RUNNING, "", /*keeps_job=*/false));
   if (rank_ != 0) return absl::OkStatus();
-  Initialize(model_->layout(), options_.seed, replica_->x);
+  model_->Initialize(options_.seed, replica_->x);
   return link_->Initialize(replica_->x);
 }
 
@@ -274,7 +283,7 @@ absl::Status Session::AwaitAll() {
 }
 
 absl::Status Session::Train() {
-  BatchSource source(*loader_, *model_);
+  BatchSource source(*loader_, *model_, options_.seed, rank_);
   TrainingLoop loop(*trainer_.trainer, *replica_, *link_, source);
   RETURN_IF_ERROR(loop.Start());
   report_.set_startup_s(absl::ToDoubleSeconds(env_.clock.Now() - env_.started));

@@ -16,8 +16,9 @@ class GradientSource {
   virtual ~GradientSource() = default;
   // Makes the next batch ready; its number of samples, 0 at the end of data.
   virtual int Next() = 0;
-  // The mean loss of that batch at x; its gradient goes to the sink.
-  virtual float Gradient(const Flat& x, const GradientSink& sink) = 0;
+  // The mean loss of that batch at x; its gradient goes to the sink. Statistics
+  // in x (batch norm) move; all else in x is only read.
+  virtual float Gradient(Flat& x, const GradientSink& sink) = 0;
 };
 
 // The one training loop: the order in which it calls a trainer's worker half

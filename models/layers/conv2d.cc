@@ -38,7 +38,8 @@ class Conv2dLayer final : public Layer {
     return {{"weight",
              {options_.channels, inputs[0].channels, options_.kernel,
               options_.kernel},
-             TensorKind::kWeight},
+             TensorKind::kWeight,
+             options_.weight},
             {"bias", {options_.channels}, TensorKind::kNoDecay}};
   }
 

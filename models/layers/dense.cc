@@ -14,7 +14,8 @@ namespace {
 
 class DenseLayer final : public Layer {
  public:
-  explicit DenseLayer(int64_t units) : units_(units) {}
+  DenseLayer(int64_t units, const Initializer& weight)
+      : units_(units), initializer_(weight) {}
 
   absl::StatusOr<Shape> OutputShape(absl::Span<const Shape>) const override {
     return Shape{.channels = units_};
@@ -22,7 +23,10 @@ class DenseLayer final : public Layer {
 
   std::vector<Parameter> Parameters(
       absl::Span<const Shape> inputs) const override {
-    return {{"weight", {units_, inputs[0].size()}, TensorKind::kWeight},
+    return {{"weight",
+             {units_, inputs[0].size()},
+             TensorKind::kWeight,
+             initializer_},
             {"bias", {units_}, TensorKind::kNoDecay}};
   }
 
@@ -44,12 +48,13 @@ class DenseLayer final : public Layer {
 
  private:
   int64_t units_;
+  Initializer initializer_;
 };
 
 }  // namespace
 
-std::unique_ptr<Layer> Dense(int64_t units) {
-  return std::make_unique<DenseLayer>(units);
+std::unique_ptr<Layer> Dense(int64_t units, const Initializer& weight) {
+  return std::make_unique<DenseLayer>(units, weight);
 }
 
 }  // namespace monsoon

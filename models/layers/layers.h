@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "models/initializer.h"
 #include "models/layer.h"
 
 // The layers that networks are made of, each in the file of its name. N batch,
@@ -12,13 +13,15 @@ namespace monsoon {
 
 // y = x W^T + b over the whole example in C,H,W order (PyTorch's nn.Linear).
 // weight [units, C*H*W], bias [units]. Input in plain order (see Flatten).
-std::unique_ptr<Layer> Dense(int64_t units);
+std::unique_ptr<Layer> Dense(int64_t units,
+                             const Initializer& weight = HeUniform());
 
 struct Conv2dOptions {
   int64_t channels = 1;  // of the output
   int64_t kernel = 3;    // height and width of the window
   int64_t stride = 1;
   int64_t padding = 0;  // zeros on each side; 0 is "valid"
+  Initializer weight = HeUniform();
 };
 // Cross-correlation (PyTorch's nn.Conv2d). weight [channels, C, kernel,
 // kernel], bias [channels].

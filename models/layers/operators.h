@@ -21,13 +21,15 @@ class WeightedOperator final : public Operator {
         bias_(place.offsets[1]),
         kernel_(std::move(kernel)) {}
 
-  void Forward(const Flat& x) override {
-    kernel_->Forward(in_.data, x.data() + weight_, x.data() + bias_, out_.data);
+  void Forward(const Pass& pass) override {
+    kernel_->Forward(in_.data, pass.x.data() + weight_, pass.x.data() + bias_,
+                     out_.data);
   }
 
-  void Backward(const Flat& x, const GradientSink& sink) override {
+  void Backward(const Pass& pass, const GradientSink& sink) override {
     if (in_.gradient != nullptr) {
-      kernel_->BackwardData(out_.gradient, x.data() + weight_, in_.gradient);
+      kernel_->BackwardData(out_.gradient, pass.x.data() + weight_,
+                            in_.gradient);
     }
     kernel_->BackwardWeights(in_.data, out_.gradient, {sink, weight_},
                              {sink, bias_});
@@ -47,9 +49,9 @@ class PlainOperator final : public Operator {
   PlainOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
       : in_(place.inputs[0]), out_(place.output), kernel_(std::move(kernel)) {}
 
-  void Forward(const Flat&) override { kernel_->Forward(in_.data, out_.data); }
+  void Forward(const Pass&) override { kernel_->Forward(in_.data, out_.data); }
 
-  void Backward(const Flat&, const GradientSink&) override {
+  void Backward(const Pass&, const GradientSink&) override {
     if (in_.gradient == nullptr) return;
     kernel_->Backward(out_.gradient, in_.gradient);
   }

@@ -15,9 +15,9 @@ class ReluOperator final : public Operator {
   ReluOperator(const Placement& place, std::unique_ptr<ReluKernel> kernel)
       : in_(place.inputs[0]), out_(place.output), kernel_(std::move(kernel)) {}
 
-  void Forward(const Flat&) override { kernel_->Forward(in_.data, out_.data); }
+  void Forward(const Pass&) override { kernel_->Forward(in_.data, out_.data); }
 
-  void Backward(const Flat&, const GradientSink&) override {
+  void Backward(const Pass&, const GradientSink&) override {
     if (in_.gradient == nullptr) return;
     kernel_->Backward(out_.data, out_.gradient, in_.gradient);
   }
@@ -34,6 +34,7 @@ class ReluLayer final : public Layer {
     return inputs[0];
   }
   bool in_place() const override { return true; }
+  bool needs_output() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {

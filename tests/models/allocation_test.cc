@@ -63,7 +63,7 @@ Counted Steps(absl::string_view name) {
   REQUIRE(model.ok());
   Model& m = **model;
   Flat x(m.layout().size());
-  Initialize(m.layout(), 1, x);
+  m.Initialize(1, x);
   m.Step(8, x, {x, -0.1f, 1});
   m.Step(3, x, {x, -0.1f, 1});
   allocations = 0;

@@ -71,10 +71,14 @@ struct Bench {
   }
 
   double Loss() {
-    op->Forward(w);
+    op->Forward({.x = w, .training = true});
     double loss = 0;
     for (int64_t i = 0; i < y.size(); ++i) loss += double{dy[i]} * y[i];
     return loss;
+  }
+
+  void Backward(const GradientSink& sink) {
+    op->Backward({.x = w, .training = true}, sink);
   }
 
   Flat x, dx, w, dw, y, dy;
@@ -262,7 +266,7 @@ TEST_CASE("A layer computes what plain loops compute", "[models]") {
     INFO(test.name);
     Bench bench(test);
     Fill(bench);
-    bench.op->Forward(bench.w);
+    bench.Loss();
     const At x = [&](int64_t n, int64_t c, int64_t h, int64_t w) {
       return bench.x[Offset(test.in, test.block, n, c, h, w)];
     };
@@ -292,7 +296,7 @@ TEST_CASE("A layer's gradients are its central differences", "[models]") {
     for (float& g : bench.dx.span()) g = 1e9f;
     bench.Loss();
     const Flat dy = bench.dy.Clone();
-    bench.op->Backward(bench.w, {bench.dw});
+    bench.Backward({bench.dw});
     bench.dy.CopyFrom(dy);
     CHECK(WorstError(bench, bench.x, bench.dx, test.difference) < kTolerance);
     CHECK(WorstError(bench, bench.w, bench.dw, test.difference) < kTolerance);
@@ -305,11 +309,11 @@ TEST_CASE("A sink receives beta * into + scale * gradient", "[models]") {
     Bench bench(test);
     Fill(bench);
     bench.Loss();
-    bench.op->Backward(bench.w, {bench.dw});
+    bench.Backward({bench.dw});
     Flat into(bench.w.size());
     FillUniform(into, 4);
     const Flat before = into.Clone();
-    bench.op->Backward(bench.w, {into, -0.25f, 0.5f});
+    bench.Backward({into, -0.25f, 0.5f});
     double worst = 0;
     for (int64_t i = 0; i < into.size(); ++i) {
       const double expected = 0.5 * before[i] - 0.25 * bench.dw[i];
@@ -326,7 +330,7 @@ TEST_CASE("A sink with beta 0 is not read", "[models]") {
     Fill(bench);
     bench.Loss();
     for (float& g : bench.dw.span()) g = std::nanf("");
-    bench.op->Backward(bench.w, {bench.dw});
+    bench.Backward({bench.dw});
     CHECK(AllFinite(bench.dw.span()));
   }
 }
@@ -338,11 +342,11 @@ TEST_CASE("The input gradient uses the weights from before the sink",
     Bench bench(test);
     Fill(bench);
     bench.Loss();
-    bench.op->Backward(bench.w, {bench.dw});
+    bench.Backward({bench.dw});
     const Flat dx = bench.dx.Clone();
     Flat expected = bench.w.Clone();
     ForEach([](float& x, float g) { x -= 0.5f * g; }, expected, bench.dw);
-    bench.op->Backward(bench.w, {bench.w, -0.5f, 1});
+    bench.Backward({bench.w, -0.5f, 1});
     double worst = 0;
     for (int64_t i = 0; i < dx.size(); ++i) {
       worst = std::max(worst, double{std::abs(dx[i] - bench.dx[i])});
@@ -360,7 +364,7 @@ TEST_CASE("A tie in a pool goes to the first in row order", "[models]") {
   Bench bench(test);
   bench.dy[0] = 3;
   bench.Loss();
-  bench.op->Backward(bench.w, {bench.dw});
+  bench.Backward({bench.dw});
   CHECK(bench.dx[0] == 3);
   CHECK(bench.dx[1] == 0);
   CHECK(bench.dx[2] == 0);

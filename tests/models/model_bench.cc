@@ -28,7 +28,7 @@ void TrainingStep(benchmark::State& state, const std::string& name) {
   }
   for (int i = 0; i < batch; ++i) m.labels()[i] = i % 10;
   Flat x(m.layout().size());
-  Initialize(m.layout(), 1, x);
+  m.Initialize(1, x);
   for (auto _ : state) {
     benchmark::DoNotOptimize(m.Step(batch, x, {x, -0.001f, 1}));
   }

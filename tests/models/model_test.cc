@@ -28,7 +28,7 @@ std::unique_ptr<Model> Build(absl::string_view name,
 
 Flat Initial(const Model& model, uint64_t seed = 1) {
   Flat x(model.layout().size());
-  Initialize(model.layout(), seed, x);
+  model.Initialize(seed, x);
   return x;
 }
 
@@ -74,12 +74,12 @@ class Add final : public Layer {
   class AddOperator final : public Operator {
    public:
     explicit AddOperator(const Placement& place) : p_(place) {}
-    void Forward(const Flat&) override {
+    void Forward(const Pass&) override {
       for (int64_t i = 0; i < size(); ++i) {
         p_.output.data[i] = p_.inputs[0].data[i] + p_.inputs[1].data[i];
       }
     }
-    void Backward(const Flat&, const GradientSink&) override {
+    void Backward(const Pass&, const GradientSink&) override {
       for (const Value& input : p_.inputs) {
         std::copy_n(p_.output.gradient, size(), input.gradient);
       }
@@ -196,7 +196,7 @@ TEST_CASE("A smaller batch is the mean over its own examples", "[models]") {
   for (const std::string& name : ModelNames()) {
     INFO(name);
     auto model = Build(name, {1, 3, 8});
-    const Flat x = Initial(*model);
+    Flat x = Initial(*model);
     Flat mean(x.size()), gradient(x.size());
     double loss = 0;
     for (int i = 0; i < 3; ++i) {
@@ -216,7 +216,7 @@ TEST_CASE("Two halves of a batch average to the whole batch's gradient",
   for (const std::string& name : ModelNames()) {
     INFO(name);
     auto model = Build(name, {6, 12});
-    const Flat x = Initial(*model);
+    Flat x = Initial(*model);
     Flat halves(x.size()), whole(x.size());
     Fill(*model, 0, 6);
     model->Step(6, x, {halves, 0.5f, 0});
@@ -234,7 +234,7 @@ TEST_CASE("Evaluate sees the loss that Step reports", "[models]") {
     INFO(name);
     auto model = Build(name, {7});
     Fill(*model, 0, 7);
-    const Flat x = Initial(*model);
+    Flat x = Initial(*model);
     Flat gradient(x.size());
     const float loss = model->Step(7, x, {gradient});
     const Score score = model->Evaluate(7, x);
@@ -278,7 +278,7 @@ TEST_CASE("Models in several threads do not disturb each other", "[models]") {
     omp_set_num_threads(1);
     auto model = Model::Build(name, kImage, 10, {8});
     Flat x((*model)->layout().size());
-    Initialize((*model)->layout(), 1, x);
+    (*model)->Initialize(1, x);
     for (int step = 0; step < 5; ++step) {
       Fill(**model, 8 * step, 8);
       (*model)->Step(8, x, {x, -0.1f, 1});
@@ -301,7 +301,7 @@ TEST_CASE("Models in several threads do not disturb each other", "[models]") {
 TEST_CASE("A model may be built in one thread and run in another", "[models]") {
   auto model = Build("cnn", {4});
   Fill(*model, 0, 4);
-  const Flat x = Initial(*model);
+  Flat x = Initial(*model);
   Flat here(x.size()), there(x.size());
   std::thread([&] { model->Step(4, x, {there}); }).join();
   model->Step(4, x, {here});

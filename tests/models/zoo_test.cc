@@ -114,10 +114,12 @@ TEST_CASE("Data that does not fit a model is refused", "[models]") {
 
 TEST_CASE("Weights start uniform in the He range and biases at zero",
           "[models]") {
-  const ParameterLayout layout = *LayoutOf("cnn", kImage, 10);
+  const auto model = Model::Build("cnn", kImage, 10, {1});
+  REQUIRE(model.ok());
+  const ParameterLayout& layout = (*model)->layout();
   Flat x(layout.size());
   for (float& v : x.span()) v = 7;
-  Initialize(layout, 1, x);
+  (*model)->Initialize(1, x);
   for (const TensorSpec& tensor : layout.tensors()) {
     INFO(tensor.name);
     const Flat values = x.Slice(tensor.offset, tensor.size());
@@ -143,11 +145,13 @@ TEST_CASE("Weights start uniform in the He range and biases at zero",
 
 TEST_CASE("Initial weights depend on the seed and on nothing else",
           "[models]") {
-  const ParameterLayout layout = *LayoutOf("mlp:20", kImage, 10);
-  Flat a(layout.size()), b(layout.size()), c(layout.size());
-  Initialize(layout, 5, a);
-  Initialize(Model::Build("mlp:20", kImage, 10, {3}).value()->layout(), 5, b);
-  Initialize(layout, 6, c);
+  const auto model = Model::Build("mlp:20", kImage, 10, {1});
+  REQUIRE(model.ok());
+  const int64_t size = (*model)->layout().size();
+  Flat a(size), b(size), c(size);
+  (*model)->Initialize(5, a);
+  Model::Build("mlp:20", kImage, 10, {3}).value()->Initialize(5, b);
+  (*model)->Initialize(6, c);
   CHECK(a.span() == b.span());
   CHECK(a.span() != c.span());
   // The same on every machine and with every compiler.

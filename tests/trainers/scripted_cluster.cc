@@ -60,7 +60,7 @@ class ToySource final : public GradientSource {
         scratch_(parameters) {}
 
   int Next() override { return ended ? 0 : 1; }
-  float Gradient(const Flat& x, const GradientSink& sink) override {
+  float Gradient(Flat& x, const GradientSink& sink) override {
     gradient_(worker_, replica_.step, x, scratch_);
     ForEach([beta = sink.beta, scale = sink.scale](
                 float& into, float g) { into = beta * into + scale * g; },
