@@ -63,6 +63,8 @@ class Operator {
   // left it, unless the layer is in place, and output.data only where the layer
   // says needs_output(): else an in-place successor may own that.
   virtual void Backward(const Pass& pass, const GradientSink& sink) = 0;
+  // How it computes, where there was a choice: for people.
+  virtual std::string way() const { return ""; }
 };
 
 // What a layer is, independent of batch and device: immutable, cheap, shared by

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "models/kernels/kernel.h"
 #include "models/kernels/tensor_sink.h"
@@ -9,10 +10,11 @@
 
 namespace monsoon {
 
-// Cross-correlation with bias. N batch, C input and O output channels, K
-// window: X [N,C,H,W] in blocks of `block` channels, W [O,C,K,K] and b [O]
-// row-major, Y [N,O,H',W'] in blocks of output_block() channels (see Value),
-// where H' = (H + 2 padding - K) / stride + 1, rounded down.
+// Cross-correlation with bias, and ReLU where asked. N batch, C input and O
+// output channels, K window, G groups: X [N,C,H,W] in blocks of `block`
+// channels, W [O,C/G,K,K] and b [O] row-major, Y [N,O,H',W'] in blocks of
+// output_block() channels (see Value), where
+// H' = (H + 2 padding - dilation (K - 1) - 1) / stride + 1, rounded down.
 class Conv2dKernel {
  public:
   static constexpr const char* kName = "conv2d";
@@ -21,17 +23,23 @@ class Conv2dKernel {
     Shape in, out;
     int64_t block;  // of the input
     int64_t kernel, stride, padding;
-    bool input_gradient;  // whether BackwardData will be called
+    int64_t dilation = 1, groups = 1;
+    bool relu = false;
+    bool input_gradient = true;  // whether Backward will be asked for dX
   };
 
   virtual ~Conv2dKernel() = default;
   // The order in which this kernel writes Y and reads dY; divides O.
   virtual int64_t output_block() const = 0;
+  // Which algorithm it is; where several were tried, with their times.
+  virtual std::string way() const = 0;
   virtual void Forward(const float* x, const float* w, const float* b,
                        float* y) = 0;
-  virtual void BackwardData(const float* dy, const float* w, float* dx) = 0;
-  virtual void BackwardWeights(const float* x, const float* dy,
-                               const TensorSink& dw, const TensorSink& db) = 0;
+  // Writes dX, unless it is null, then hands on dW and db. `y` is what Forward
+  // wrote (read only for ReLU). May overwrite dY.
+  virtual void Backward(const float* x, const float* y, const float* w,
+                        float* dy, float* dx, const TensorSink& dw,
+                        const TensorSink& db) = 0;
 };
 
 }  // namespace monsoon

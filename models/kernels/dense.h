@@ -8,23 +8,25 @@
 
 namespace monsoon {
 
-// Y = X W^T + b. N batch, I inputs, O outputs; all row-major: X [N,I], W [O,I],
-// b [O], Y [N,O].
+// Y = X W^T + b, and ReLU where asked. N batch, I inputs, O outputs; all
+// row-major: X [N,I], W [O,I], b [O], Y [N,O].
 class DenseKernel {
  public:
   static constexpr const char* kName = "dense";
   struct Spec {
     int64_t batch, inputs, outputs;
+    bool relu = false;
   };
 
   virtual ~DenseKernel() = default;
   virtual void Forward(const float* x, const float* w, const float* b,
                        float* y) = 0;
-  // dX = dY W
-  virtual void BackwardData(const float* dy, const float* w, float* dx) = 0;
-  // dW = dY^T X, db = column sums of dY
-  virtual void BackwardWeights(const float* x, const float* dy,
-                               const TensorSink& dw, const TensorSink& db) = 0;
+  // Writes dX = dY W, unless dx is null, then hands on dW = dY^T X and
+  // db = column sums of dY. `y` is what Forward wrote (read only for ReLU). May
+  // overwrite dY.
+  virtual void Backward(const float* x, const float* y, const float* w,
+                        float* dy, float* dx, const TensorSink& dw,
+                        const TensorSink& db) = 0;
 };
 
 }  // namespace monsoon

@@ -20,11 +20,18 @@ class Conv2dLayer final : public Layer {
   absl::StatusOr<Shape> OutputShape(
       absl::Span<const Shape> inputs) const override {
     const Shape& in = inputs[0];
-    const int64_t rows = in.height + 2 * options_.padding - options_.kernel;
-    const int64_t columns = in.width + 2 * options_.padding - options_.kernel;
+    const int64_t window = options_.dilation * (options_.kernel - 1) + 1;
+    const int64_t rows = in.height + 2 * options_.padding - window;
+    const int64_t columns = in.width + 2 * options_.padding - window;
+    if (in.channels % options_.groups != 0 ||
+        options_.channels % options_.groups != 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          in.channels, " input and ", options_.channels, " output channels in ",
+          options_.groups, " groups, expected numbers that the groups divide"));
+    }
     if (rows < 0 || columns < 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "a window of ", options_.kernel, "x", options_.kernel,
+          "a window of ", window, "x", window,
           " does not fit into an input of ", in.ToString(), " padded by ",
           options_.padding, "; use larger images or another model"));
     }
@@ -36,12 +43,14 @@ class Conv2dLayer final : public Layer {
   std::vector<Parameter> Parameters(
       absl::Span<const Shape> inputs) const override {
     return {{"weight",
-             {options_.channels, inputs[0].channels, options_.kernel,
-              options_.kernel},
+             {options_.channels, inputs[0].channels / options_.groups,
+              options_.kernel, options_.kernel},
              TensorKind::kWeight,
              options_.weight},
             {"bias", {options_.channels}, TensorKind::kNoDecay}};
   }
+
+  bool needs_output() const override { return options_.relu; }
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
@@ -56,6 +65,9 @@ class Conv2dLayer final : public Layer {
                                   .kernel = options_.kernel,
                                   .stride = options_.stride,
                                   .padding = options_.padding,
+                                  .dilation = options_.dilation,
+                                  .groups = options_.groups,
+                                  .relu = options_.relu,
                                   .input_gradient = in.gradient != nullptr}));
     place.output.block = kernel->output_block();
     return std::make_unique<WeightedOperator<Conv2dKernel>>(place,

@@ -14,21 +14,22 @@ namespace {
 
 class DenseLayer final : public Layer {
  public:
-  DenseLayer(int64_t units, const Initializer& weight)
-      : units_(units), initializer_(weight) {}
+  explicit DenseLayer(const DenseOptions& options) : options_(options) {}
 
   absl::StatusOr<Shape> OutputShape(absl::Span<const Shape>) const override {
-    return Shape{.channels = units_};
+    return Shape{.channels = options_.units};
   }
 
   std::vector<Parameter> Parameters(
       absl::Span<const Shape> inputs) const override {
     return {{"weight",
-             {units_, inputs[0].size()},
+             {options_.units, inputs[0].size()},
              TensorKind::kWeight,
-             initializer_},
-            {"bias", {units_}, TensorKind::kNoDecay}};
+             options_.weight},
+            {"bias", {options_.units}, TensorKind::kNoDecay}};
   }
+
+  bool needs_output() const override { return options_.relu; }
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
@@ -41,20 +42,20 @@ class DenseLayer final : public Layer {
                      MakeKernel<DenseKernel>(
                          place.device, {.batch = place.batch,
                                         .inputs = place.inputs[0].shape.size(),
-                                        .outputs = units_}));
+                                        .outputs = options_.units,
+                                        .relu = options_.relu}));
     return std::make_unique<WeightedOperator<DenseKernel>>(place,
                                                            std::move(kernel));
   }
 
  private:
-  int64_t units_;
-  Initializer initializer_;
+  DenseOptions options_;
 };
 
 }  // namespace
 
-std::unique_ptr<Layer> Dense(int64_t units, const Initializer& weight) {
-  return std::make_unique<DenseLayer>(units, weight);
+std::unique_ptr<Layer> Dense(const DenseOptions& options) {
+  return std::make_unique<DenseLayer>(options);
 }
 
 }  // namespace monsoon

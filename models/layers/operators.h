@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "models/layer.h"
@@ -9,8 +10,8 @@
 // What layers of one input have in common once they are built.
 namespace monsoon {
 
-// A layer with weight and bias, in this order, over a kernel with Forward,
-// BackwardData and BackwardWeights.
+// A layer with weight and bias, in this order, over a kernel with
+// Forward(x, w, b, y) and Backward(x, y, w, dy, dx, dw, db).
 template <typename Kernel>
 class WeightedOperator final : public Operator {
  public:
@@ -27,12 +28,14 @@ class WeightedOperator final : public Operator {
   }
 
   void Backward(const Pass& pass, const GradientSink& sink) override {
-    if (in_.gradient != nullptr) {
-      kernel_->BackwardData(out_.gradient, pass.x.data() + weight_,
-                            in_.gradient);
-    }
-    kernel_->BackwardWeights(in_.data, out_.gradient, {sink, weight_},
-                             {sink, bias_});
+    kernel_->Backward(in_.data, out_.data, pass.x.data() + weight_,
+                      out_.gradient, in_.gradient, {sink, weight_},
+                      {sink, bias_});
+  }
+
+  std::string way() const override {
+    if constexpr (requires { kernel_->way(); }) return kernel_->way();
+    return "";
   }
 
  private:

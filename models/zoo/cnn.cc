@@ -15,17 +15,15 @@ absl::StatusOr<Graph> MakeCnn(absl::string_view sizes, int classes) {
         "model \"cnn:", sizes, "\": cnn takes no sizes; write \"cnn\""));
   }
   Graph graph;
-  graph.Add("conv1", Conv2d({.channels = 32, .kernel = 3}));
-  graph.Add("relu1", Relu());
+  graph.Add("conv1", Conv2d({.channels = 32, .kernel = 3, .relu = true}));
   graph.Add("conv2", Conv2d({.channels = 32, .kernel = 3}));
   // ReLU and maximum commute, values and gradients: pooling first leaves ReLU a
   // quarter of the numbers.
   graph.Add("pool", MaxPool(2));
-  graph.Add("relu2", Relu());
+  graph.Add("relu", Relu());
   graph.Add("flatten", Flatten());
-  graph.Add("fc1", Dense(225));
-  graph.Add("relu3", Relu());
-  graph.Add("fc2", Dense(classes));
+  graph.Add("fc1", Dense({.units = 225, .relu = true}));
+  graph.Add("fc2", Dense({.units = classes}));
   return graph;
 }
 

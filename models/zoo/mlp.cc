@@ -39,11 +39,10 @@ absl::StatusOr<Graph> MakeMlp(absl::string_view sizes, int classes) {
   Graph graph;
   int index = 1;
   for (int size : hidden) {
-    graph.Add(absl::StrCat("fc", index), Dense(size));
-    graph.Add(absl::StrCat("relu", index), Relu());
-    ++index;
+    graph.Add(absl::StrCat("fc", index++),
+              Dense({.units = size, .relu = true}));
   }
-  graph.Add(absl::StrCat("fc", index), Dense(classes));
+  graph.Add(absl::StrCat("fc", index), Dense({.units = classes}));
   return graph;
 }
 

@@ -122,7 +122,7 @@ double WorstError(Bench& bench, Flat& values, const Flat& gradient,
 
 LayerCase DenseCase(std::string name, int64_t batch, Shape in, int64_t units) {
   return {std::move(name),
-          Dense(units),
+          Dense({.units = units}),
           batch,
           in,
           1,

@@ -125,7 +125,7 @@ TEST_CASE(
   graph.Add("conv2", Conv2d({.channels = 5, .padding = 1}));
   graph.Add("conv3", Conv2d({.channels = 16}));
   graph.Add("flatten", Flatten());
-  graph.Add("fc", Dense(3));
+  graph.Add("fc", Dense({.units = 3}));
   const Shape shape{2, 7, 6};
   auto model = Model::Build(std::move(graph), shape, {4});
   REQUIRE(model.ok());
@@ -137,13 +137,13 @@ TEST_CASE(
 TEST_CASE("A skip connection adds up the gradients of all readers",
           "[models]") {
   Graph graph;
-  graph.Add("fc1", Dense(6));
-  graph.Add("fc2", Dense(6));
+  graph.Add("fc1", Dense({.units = 6}));
+  graph.Add("fc2", Dense({.units = 6}));
   graph.Add("add1", std::make_unique<Add>(), {"fc1", "fc2"});
-  graph.Add("fc3", Dense(6));
+  graph.Add("fc3", Dense({.units = 6}));
   graph.Add("add2", std::make_unique<Add>(), {"fc3", "fc1"});
   graph.Add("add3", std::make_unique<Add>(), {"add2", "add1"});
-  graph.Add("fc4", Dense(3));
+  graph.Add("fc4", Dense({.units = 3}));
   const Shape shape{5, 1, 1};
   auto model = Model::Build(std::move(graph), shape, {4, 3});
   REQUIRE(model.ok());
@@ -157,7 +157,7 @@ TEST_CASE("ReLU is in place only where nobody else reads its input",
           "[models]") {
   Graph graph;
   graph.Add("relu0", Relu(), {Graph::kInput});
-  graph.Add("fc1", Dense(4));
+  graph.Add("fc1", Dense({.units = 4}));
   graph.Add("relu1", Relu());
   graph.Add("add", std::make_unique<Add>(), {"relu1", "fc1"});
   const Shape shape{4, 1, 1};

@@ -1,187 +1,89 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution over oneDNN. Weights and their gradients stay plain outside;
-// oneDNN's own order of them is made anew in every call, which for a 3x3x32x32
-// layer costs a thousandth of the convolution.
+// Picks the algorithm of a convolution: the only one that is fast, or the
+// fastest by measurement.
 #include "models/kernels/conv2d.h"
 
+#include <algorithm>
+#include <limits>
 #include <memory>
-#include <optional>
+#include <utility>
 
-#include "models/kernels/cpu/conv2d_narrow.h"
-#include "models/kernels/cpu/onednn.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "models/kernels/cpu/conv2d_ways.h"
 
 namespace monsoon {
 namespace {
 
-using dnnl::memory;
-using onednn::Bridge;
-using Desc = memory::desc;
+// Images that a trial computes, and how often.
+constexpr int64_t kTrialBatch = 4;
+constexpr int kTrials = 3;
+// The direct way is taken only where it is this much faster, so that noise
+// does not decide: a run repeated must give the same bits.
+constexpr double kClearlyFaster = 1.5;
 
-// [N, C / block, H, W, block] in oneDNN's terms.
-Desc ActivationDesc(int64_t batch, const Shape& shape, int64_t block) {
-  const auto tag = block == 16  ? memory::format_tag::nChw16c
-                   : block == 8 ? memory::format_tag::nChw8c
-                                : memory::format_tag::nchw;
-  return Desc({batch, shape.channels, shape.height, shape.width},
-              memory::data_type::f32, tag);
-}
-
-// The block of `desc` where we have a name for it, else 1: then the bridge
-// brings the tensor into plain order.
-int64_t BlockOf(const Desc& desc, int64_t batch, const Shape& shape) {
-  for (int64_t block : {16, 8}) {
-    if (shape.channels % block == 0 &&
-        desc == ActivationDesc(batch, shape, block)) {
-      return block;
-    }
-  }
-  return 1;
-}
-
-Desc Any(const memory::dims& dims) {
-  return Desc(dims, memory::data_type::f32, memory::format_tag::any);
-}
-
-// Descriptors that all three primitives are made from. Activations and weights
-// are `any`: oneDNN picks what is fastest on this machine.
-struct Descs {
-  explicit Descs(const Conv2dKernel::Spec& s)
-      : x(Any({s.batch, s.in.channels, s.in.height, s.in.width})),
-        y(Any({s.batch, s.out.channels, s.out.height, s.out.width})),
-        w(Any({s.out.channels, s.in.channels, s.kernel, s.kernel})),
-        plain_w({s.out.channels, s.in.channels, s.kernel, s.kernel},
-                memory::data_type::f32, memory::format_tag::oihw),
-        b({s.out.channels}, memory::data_type::f32, memory::format_tag::a),
-        strides({s.stride, s.stride}),
-        padding({s.padding, s.padding}) {
-    // Scratch is ours: oneDNN's default is one per thread, made on first use.
-    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  }
-  Desc x, y, w, plain_w, b;
-  memory::dims strides, padding;
-  dnnl::primitive_attr attributes;
-  static constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
-};
-
-class CpuConv2d final : public Conv2dKernel {
+// A kernel with the story of its choice.
+class Chosen final : public Conv2dKernel {
  public:
-  static absl::StatusOr<std::unique_ptr<Conv2dKernel>> Make(const Spec& spec) {
-    return onednn::Make<Conv2dKernel, CpuConv2d>(spec);
-  }
-
-  explicit CpuConv2d(const Spec& s)
-      : engine_(dnnl::engine::kind::cpu, 0),
-        stream_(engine_),
-        dw_(s.out.channels * s.in.channels * s.kernel * s.kernel),
-        db_(s.out.channels) {
-    const Descs d(s);
-    const auto forward = BuildForward(s, d);
-    if (s.input_gradient) BuildBackwardData(d, forward);
-    if (NarrowWeightGradient::Fits(s, output_block_)) {
-      narrow_.emplace(s);
-    } else {
-      BuildBackwardWeights(d, forward);
-    }
-  }
-
-  int64_t output_block() const override { return output_block_; }
-
+  Chosen(std::unique_ptr<Conv2dKernel> kernel, std::string story)
+      : kernel_(std::move(kernel)), story_(std::move(story)) {}
+  int64_t output_block() const override { return kernel_->output_block(); }
+  std::string way() const override { return story_; }
   void Forward(const float* x, const float* w, const float* b,
                float* y) override {
-    onednn::Execute(forward_, stream_,
-                    {{DNNL_ARG_SRC, x_.Read(x, stream_)},
-                     {DNNL_ARG_WEIGHTS, w_.Read(w, stream_)},
-                     {DNNL_ARG_BIAS, b_.Read(b, stream_)},
-                     {DNNL_ARG_DST, y_.Write(y)},
-                     {DNNL_ARG_SCRATCHPAD, forward_scratch_.get()}});
-    y_.Finish(stream_);
+    kernel_->Forward(x, w, b, y);
   }
-
-  void BackwardData(const float* dy, const float* w, float* dx) override {
-    onednn::Execute(data_, stream_,
-                    {{DNNL_ARG_DIFF_DST, data_dy_.Read(dy, stream_)},
-                     {DNNL_ARG_WEIGHTS, data_w_.Read(w, stream_)},
-                     {DNNL_ARG_DIFF_SRC, data_dx_.Write(dx)},
-                     {DNNL_ARG_SCRATCHPAD, data_scratch_.get()}});
-    data_dx_.Finish(stream_);
-  }
-
-  void BackwardWeights(const float* x, const float* dy, const TensorSink& dw,
-                       const TensorSink& db) override {
-    if (narrow_.has_value()) {
-      narrow_->Run(x, dy, dw_.data(), db_.data());
-    } else {
-      RunBackwardWeights(x, dy);
-    }
-    dw.Take(dw_.data(), dw_.size());
-    db.Take(db_.data(), db_.size());
+  void Backward(const float* x, const float* y, const float* w, float* dy,
+                float* dx, const TensorSink& dw,
+                const TensorSink& db) override {
+    kernel_->Backward(x, y, w, dy, dx, dw, db);
   }
 
  private:
-  using ForwardDesc = dnnl::convolution_forward::primitive_desc;
+  std::unique_ptr<Conv2dKernel> kernel_;
+  std::string story_;
+};
 
-  // Into dw_ and db_.
-  void RunBackwardWeights(const float* x, const float* dy) {
-    onednn::Execute(weights_, stream_,
-                    {{DNNL_ARG_SRC, weights_x_.Read(x, stream_)},
-                     {DNNL_ARG_DIFF_DST, weights_dy_.Read(dy, stream_)},
-                     {DNNL_ARG_DIFF_WEIGHTS, weights_dw_.Write(dw_.data())},
-                     {DNNL_ARG_DIFF_BIAS, weights_db_.Write(db_.data())},
-                     {DNNL_ARG_SCRATCHPAD, weights_scratch_.get()}});
-    weights_dw_.Finish(stream_);
+// The least of some times that forward and backward of a few images take.
+absl::StatusOr<absl::Duration> Time(
+    MadeConv2d (*make)(const Conv2dKernel::Spec&), Conv2dKernel::Spec spec) {
+  spec.batch = std::min(spec.batch, kTrialBatch);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Conv2dKernel> kernel, make(spec));
+  const int64_t window = spec.kernel * spec.kernel;
+  Flat x(spec.batch * spec.in.size()), y(spec.batch * spec.out.size());
+  Flat w(spec.out.channels * spec.in.channels / spec.groups * window);
+  Flat b(spec.out.channels), dx(x.size()), dy(y.size()), dw(w.size()),
+      db(b.size());
+  absl::Duration least = absl::InfiniteDuration();
+  for (int i = 0; i < kTrials; ++i) {
+    const absl::Time begin = absl::Now();
+    kernel->Forward(x.data(), w.data(), b.data(), y.data());
+    kernel->Backward(x.data(), y.data(), w.data(), dy.data(),
+                     spec.input_gradient ? dx.data() : nullptr, {{dw}, 0},
+                     {{db}, 0});
+    least = std::min(least, absl::Now() - begin);
   }
+  return least / spec.batch;
+}
 
-  ForwardDesc BuildForward(const Spec& s, const Descs& d) {
-    ForwardDesc desc({dnnl::prop_kind::forward_training, Descs::kAlgorithm, d.x,
-                      d.w, d.b, d.y, d.strides, d.padding, d.padding},
-                     d.attributes, engine_);
-    output_block_ = BlockOf(desc.dst_desc(), s.batch, s.out);
-    outside_x_ = ActivationDesc(s.batch, s.in, s.block);
-    outside_y_ = ActivationDesc(s.batch, s.out, output_block_);
-    x_ = Bridge(outside_x_, desc.src_desc(), engine_);
-    w_ = Bridge(d.plain_w, desc.weights_desc(), engine_);
-    b_ = Bridge(d.b, d.b, engine_);
-    y_ = Bridge(outside_y_, desc.dst_desc(), engine_);
-    forward_scratch_ = memory(desc.scratchpad_desc(), engine_);
-    forward_ = dnnl::convolution_forward(desc);
-    return desc;
+struct CpuConv2d {
+  static MadeConv2d Make(const Conv2dKernel::Spec& spec) {
+    if (FitsNarrow(spec)) return MakeNarrowConv2d(spec);
+    if (!FitsWinograd(spec)) return MakeDirectConv2d(spec);
+    ASSIGN_OR_RETURN(const absl::Duration winograd,
+                     Time(&MakeWinogradConv2d, spec));
+    ASSIGN_OR_RETURN(const absl::Duration direct,
+                     Time(&MakeDirectConv2d, spec));
+    const bool takes_direct = winograd > kClearlyFaster * direct;
+    ASSIGN_OR_RETURN(auto kernel, takes_direct ? MakeDirectConv2d(spec)
+                                               : MakeWinogradConv2d(spec));
+    std::string story =
+        absl::StrFormat("%s (an image takes winograd %.0f us, direct %.0f us)",
+                        kernel->way(), absl::ToDoubleMicroseconds(winograd),
+                        absl::ToDoubleMicroseconds(direct));
+    return std::make_unique<Chosen>(std::move(kernel), std::move(story));
   }
-
-  void BuildBackwardData(const Descs& d, const ForwardDesc& forward) {
-    const dnnl::convolution_backward_data::primitive_desc desc(
-        {Descs::kAlgorithm, d.x, d.w, d.y, d.strides, d.padding, d.padding},
-        d.attributes, engine_, forward);
-    data_dy_ = Bridge(outside_y_, desc.diff_dst_desc(), engine_);
-    data_w_ = Bridge(d.plain_w, desc.weights_desc(), engine_);
-    data_dx_ = Bridge(outside_x_, desc.diff_src_desc(), engine_);
-    data_scratch_ = memory(desc.scratchpad_desc(), engine_);
-    data_ = dnnl::convolution_backward_data(desc);
-  }
-
-  void BuildBackwardWeights(const Descs& d, const ForwardDesc& forward) {
-    const dnnl::convolution_backward_weights::primitive_desc desc(
-        {Descs::kAlgorithm, d.x, d.w, d.b, d.y, d.strides, d.padding,
-         d.padding},
-        d.attributes, engine_, forward);
-    weights_x_ = Bridge(outside_x_, desc.src_desc(), engine_);
-    weights_dy_ = Bridge(outside_y_, desc.diff_dst_desc(), engine_);
-    weights_dw_ = Bridge(d.plain_w, desc.diff_weights_desc(), engine_);
-    weights_db_ = Bridge(d.b, d.b, engine_);
-    weights_scratch_ = memory(desc.scratchpad_desc(), engine_);
-    weights_ = dnnl::convolution_backward_weights(desc);
-  }
-
-  dnnl::engine engine_;
-  dnnl::stream stream_;
-  int64_t output_block_ = 1;
-  Desc outside_x_, outside_y_;
-  dnnl::primitive forward_, data_, weights_;
-  Bridge x_, w_, b_, y_;
-  Bridge data_dy_, data_w_, data_dx_;
-  Bridge weights_x_, weights_dy_, weights_dw_, weights_db_;
-  memory forward_scratch_, data_scratch_, weights_scratch_;
-  std::optional<NarrowWeightGradient> narrow_;  // else weights_
-  Flat dw_, db_;  // plain; what the sinks take from
 };
 
 const RegisterKernel<Conv2dKernel, CpuConv2d> kRegistered("cpu");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense over oneDNN's sgemm (row-major), which reads and writes the plain
 // weights in place: scale and beta of a sink are its alpha and beta. It packs
-// its operands into memory of its own during the call.
+// its operands into memory of its own during the call. Bias, ReLU and their
+// gradients take one pass over Y, which is small beside the weights.
 #include "models/kernels/dense.h"
 
 #include <algorithm>
@@ -21,32 +22,57 @@ class CpuDense final : public DenseKernel {
                float* y) override {
     Check(dnnl::sgemm('N', 'T', s_.batch, s_.outputs, s_.inputs, 1, x,
                       s_.inputs, w, s_.inputs, 0, y, s_.outputs));
+    const Flat bias = Flat::View(b, s_.outputs);
     for (int64_t n = 0; n < s_.batch; ++n) {
-      float* row = y + n * s_.outputs;
-      for (int64_t o = 0; o < s_.outputs; ++o) row[o] += b[o];
+      Flat row = Flat::View(y + n * s_.outputs, s_.outputs);
+      if (s_.relu) {
+        ForEach(
+            [](float& out, float add) {
+              const float sum = out + add;
+              out = sum > 0 ? sum : 0;
+            },
+            row, bias);
+      } else {
+        ForEach([](float& out, float add) { out += add; }, row, bias);
+      }
     }
   }
 
-  void BackwardData(const float* dy, const float* w, float* dx) override {
-    Check(dnnl::sgemm('N', 'N', s_.batch, s_.inputs, s_.outputs, 1, dy,
-                      s_.outputs, w, s_.inputs, 0, dx, s_.inputs));
-  }
-
-  void BackwardWeights(const float* x, const float* dy, const TensorSink& dw,
-                       const TensorSink& db) override {
+  void Backward(const float* x, const float* y, const float* w, float* dy,
+                float* dx, const TensorSink& dw,
+                const TensorSink& db) override {
+    MaskAndSum(y, dy);
+    if (dx != nullptr) {
+      Check(dnnl::sgemm('N', 'N', s_.batch, s_.inputs, s_.outputs, 1, dy,
+                        s_.outputs, w, s_.inputs, 0, dx, s_.inputs));
+    }
     Check(dnnl::sgemm('T', 'N', s_.outputs, s_.inputs, s_.batch, dw.scale, dy,
                       s_.outputs, x, s_.inputs, dw.beta, dw.into, s_.inputs));
-    std::fill_n(db_.data(), s_.outputs, 0.0f);
-    for (int64_t n = 0; n < s_.batch; ++n) {
-      const Flat row = Flat::View(dy + n * s_.outputs, s_.outputs);
-      ForEach([](float& sum, float g) { sum += g; }, db_, row);
-    }
     db.Take(db_.data(), s_.outputs);
   }
 
  private:
   static void Check(dnnl::status status) {
     MONSOON_CHECK(status == dnnl::status::success, "sgemm takes its sizes");
+  }
+
+  // dY where y > 0 (for ReLU), and its column sums.
+  void MaskAndSum(const float* y, float* dy) {
+    std::fill_n(db_.data(), s_.outputs, 0.0f);
+    for (int64_t n = 0; n < s_.batch; ++n) {
+      Flat gradient = Flat::View(dy + n * s_.outputs, s_.outputs);
+      const Flat output = Flat::View(y + n * s_.outputs, s_.outputs);
+      if (s_.relu) {
+        ForEach(
+            [](float& g, float& sum, float out) {
+              g = out > 0 ? g : 0;
+              sum += g;
+            },
+            gradient, db_, output);
+      } else {
+        ForEach([](float& sum, float g) { sum += g; }, db_, gradient);
+      }
+    }
   }
 
   Spec s_;

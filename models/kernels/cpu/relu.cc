@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/kernels/relu.h"
 
+#include "models/kernels/cpu/relu.h"
+
 namespace monsoon {
 namespace {
 
@@ -14,8 +16,7 @@ class CpuRelu final : public ReluKernel {
   }
 
   void Backward(const float* y, const float* dy, float* dx) override {
-#pragma omp parallel for simd
-    for (int64_t i = 0; i < size_; ++i) dx[i] = y[i] > 0 ? dy[i] : 0;
+    MaskByOutput(y, dy, dx, size_);
   }
 
  private:
