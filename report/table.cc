@@ -44,7 +44,6 @@ std::string CsvField(const std::string& text) {
 
 std::string CsvLine(const std::vector<std::string>& texts) {
   std::vector<std::string> fields;
-  fields.reserve(texts.size());
   for (const std::string& text : texts) fields.push_back(CsvField(text));
   return absl::StrCat(absl::StrJoin(fields, ","), "\n");
 }

@@ -127,8 +127,8 @@ TEST_CASE("a run that cannot be ends the plan") {
 
 TEST_CASE("the matrix says what decides about the results and nothing else") {
   const nlohmann::ordered_json matrix = MatrixJson(Choices());
-  CHECK(matrix["trainers"] == nlohmann::json({"single", "adag"}));
-  CHECK(matrix["batches"] == nlohmann::json({16, 64, 128}));
+  CHECK(matrix["trainers"].dump() == R"(["single","adag"])");
+  CHECK(matrix["batches"].dump() == "[16,64,128]");
   CHECK(matrix["repeat"] == 2);
   CHECK(matrix["workers"] == 4);
   CHECK(matrix["seed"] == 7);

@@ -25,7 +25,7 @@ std::string Refusal(absl::string_view bytes, int dimensions = 3) {
   const absl::StatusOr<IdxArray> array = DecodeIdx(bytes, "x.gz", dimensions);
   if (array.ok()) return "";
   REQUIRE(absl::IsDataLoss(array.status()));
-  const std::string message(array.status().message());
+  std::string message(array.status().message());
   REQUIRE_THAT(message, Contains("\"x.gz\""));
   REQUIRE_THAT(message, Contains("expected") || Contains("truncated"));
   return message;

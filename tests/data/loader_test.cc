@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <map>
 
 namespace monsoon {
@@ -32,7 +33,7 @@ std::vector<std::vector<int>> Batches(Loader& loader, int64_t batch_size) {
   while (const int count = loader.Next(input.data(), labels.data())) {
     std::vector<int> batch;
     for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
-      batch.push_back(static_cast<int>(input[2 * i] * 255.0f + 0.5f));
+      batch.push_back(static_cast<int>(std::lround(input[2 * i] * 255.0f)));
       REQUIRE(labels[i] == batch.back() % 10);
       REQUIRE(input[2 * i + 1] ==
               static_cast<float>(255 - batch.back()) / 255.0f);

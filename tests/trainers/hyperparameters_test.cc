@@ -11,7 +11,7 @@ using Given = std::map<std::string, std::string>;
 
 // A trainer's questions: one of each type.
 struct Answers {
-  explicit Answers(Given given, JobFacts facts = {})
+  explicit Answers(Given given, const JobFacts& facts = {})
       : hyper(std::move(given), facts),
         window(hyper.Count("window", 12, 1, "steps")),
         alpha(hyper.Number("alpha", 0.9 / hyper.facts().workers,

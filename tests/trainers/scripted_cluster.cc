@@ -89,7 +89,8 @@ void Booth(int, int64_t, const Flat& x, Flat& gradient) {
 void Bowl(int, int64_t, const Flat& x, Flat& gradient) { gradient.CopyFrom(x); }
 
 ToyGradient Constant(std::vector<float> by_worker) {
-  return [by_worker](int worker, int64_t, const Flat&, Flat& gradient) {
+  return [by_worker = std::move(by_worker)](int worker, int64_t, const Flat&,
+                                            Flat& gradient) {
     const float value = by_worker.at(static_cast<size_t>(worker));
     ForEach([value](float& g) { g = value; }, gradient);
   };
@@ -98,7 +99,7 @@ ToyGradient Constant(std::vector<float> by_worker) {
 class ScriptedCluster::Worker {
  public:
   Worker(const ToyJob& job, const Trainer& trainer, const Optimizer& optimizer,
-         ShardLink::Config config)
+         const ShardLink::Config& config)
       : replica(config.worker, static_cast<int64_t>(job.start.size()),
                 optimizer),
         link(config, RealClock()),
@@ -167,7 +168,7 @@ ShardLink::Config ScriptedCluster::LinkConfig(int worker) const {
   config.shards = shards_;
   config.job_id = kJobId;
   config.worker = worker;
-  config.incarnation = static_cast<uint64_t>(worker + 1);
+  config.incarnation = static_cast<uint64_t>(worker) + 1;
   return config;
 }
 

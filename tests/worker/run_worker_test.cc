@@ -105,7 +105,7 @@ TEST_CASE("A training that diverges ends with the reason and a finite center") {
     CHECK(status.stop_state() == pb::DIVERGED);
     CHECK_THAT(status.stop(), Contains("worker") && Contains("step") &&
                                   Contains("--lr") && Contains(trainer));
-    CHECK(outcomes[0]->parameters.size() > 0);
+    CHECK(!outcomes[0]->parameters.empty());
     CHECK(AllFinite(outcomes[0]->parameters.span()));
   }
 }
@@ -148,7 +148,7 @@ TEST_CASE("A signal ends all workers, and the center is kept") {
   signal.join();
   REQUIRE(outcomes[0].ok());
   CHECK(outcomes[0]->status.stop_state() == pb::INTERRUPTED);
-  CHECK(outcomes[0]->parameters.size() > 0);
+  CHECK(!outcomes[0]->parameters.empty());
 }
 
 TEST_CASE("A worker that never comes is named in time") {
