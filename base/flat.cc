@@ -2,6 +2,8 @@
 #include "base/flat.h"
 
 #include <Eigen/Core>
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <new>
 
@@ -78,6 +80,15 @@ Flat Flat::Clone() const {
 bool AllFinite(absl::Span<const float> values) {
   // 0 * x is 0 for finite x and NaN otherwise, so one vectorised sum tells.
   return values.empty() || (AsArray(values) * 0.0f).sum() == 0.0f;
+}
+
+float Largest(absl::Span<const float> values) {
+  // Without the sign bit, floats order as integers; infinity and NaN are above.
+  uint32_t largest = 0;
+  for (float value : values) {
+    largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7fffffffu);
+  }
+  return std::bit_cast<float>(largest);
 }
 
 int64_t FirstNotFinite(absl::Span<const float> values) {

@@ -96,6 +96,8 @@ void ForEach(Fn fn, First& first, Rest&... rest) {
 
 // True when no element is NaN or infinite.
 bool AllFinite(absl::Span<const float> values);
+// The largest magnitude, 0 of nothing; not finite when some element is not.
+float Largest(absl::Span<const float> values);
 // The index of the first NaN or infinity; -1 when there is none.
 int64_t FirstNotFinite(absl::Span<const float> values);
 // The Euclidean norm, accumulated in double precision.

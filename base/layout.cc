@@ -31,6 +31,13 @@ void ParameterLayout::Add(std::string name, std::vector<int64_t> shape,
   size_ += tensors_.back().size();
 }
 
+int64_t ParameterLayout::parameters() const {
+  for (const TensorSpec& tensor : tensors_) {
+    if (tensor.kind == TensorKind::kStatistic) return tensor.offset;
+  }
+  return size_;
+}
+
 std::vector<ShardRange> CutShards(int64_t parameters, int servers) {
   MONSOON_CHECK(parameters >= 1 && servers >= 1, "there is something to cut");
   const int64_t bytes = parameters * static_cast<int64_t>(sizeof(float));

@@ -32,6 +32,8 @@ class ParameterLayout {
   const std::vector<TensorSpec>& tensors() const { return tensors_; }
   // All floats.
   int64_t size() const { return size_; }
+  // The floats in front of the statistics: what an optimizer moves.
+  int64_t parameters() const;
   bool operator==(const ParameterLayout&) const = default;
 
  private:

@@ -51,5 +51,20 @@ TEST_CASE("The first value that is not finite is found") {
   CHECK(AllFinite({}));
 }
 
+TEST_CASE("The largest magnitude is found, and what is not finite is larger") {
+  Flat x(37);
+  CHECK(Largest(x.span()) == 0);
+  x[3] = 2;
+  x[36] = -3.5f;
+  CHECK(Largest(x.span()) == 3.5f);
+  x[3] = std::numeric_limits<float>::max();
+  CHECK(Largest(x.span()) == std::numeric_limits<float>::max());
+  for (float bad : {-std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    x[5] = bad;
+    CHECK_FALSE(std::isfinite(Largest(x.span())));
+  }
+  CHECK(Largest({}) == 0);
+}
+
 }  // namespace
 }  // namespace monsoon

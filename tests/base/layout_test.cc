@@ -18,6 +18,10 @@ TEST_CASE("Tensors lie one behind the other") {
   CHECK(layout.tensors()[1].offset == 12);
   CHECK(layout.tensors()[1].size() == 1);
   CHECK(layout.tensors()[2].offset == 13);
+  CHECK(layout.parameters() == 13);
+  ParameterLayout plain;
+  plain.Add("w", {3, 4}, TensorKind::kWeight);
+  CHECK(plain.parameters() == 12);
 }
 
 TEST_CASE("Layouts are equal by names, shapes and kinds") {
