@@ -39,6 +39,7 @@ absl::Status CheckRank(const pb::JoinRequest& request, int workers) {
 
 absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
                                                  int64_t max_bytes,
+                                                 absl::Duration lease,
                                                  Clock& clock) {
   const pb::JobSpec& spec = request.spec();
   RETURN_IF_ERROR(CheckRank(request, spec.workers()));
@@ -69,7 +70,7 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
       MakeTrainer(spec.trainer(), {spec.hyper().begin(), spec.hyper().end()},
                   facts));
   RETURN_IF_ERROR(CheckWorkers(spec, trainer.trainer->traits()));
-  std::shared_ptr<Job> job(new Job(request, std::move(trainer), clock));
+  std::shared_ptr<Job> job(new Job(request, std::move(trainer), lease, clock));
   for (size_t i = 0; i < shards.size(); ++i) {
     if (shards[i].server != server) continue;
     const int index = static_cast<int>(i);
@@ -79,11 +80,13 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
   return job;
 }
 
-Job::Job(const pb::JoinRequest& request, MadeTrainer trainer, Clock& clock)
+Job::Job(const pb::JoinRequest& request, MadeTrainer trainer,
+         absl::Duration lease, Clock& clock)
     : id_(request.job_id()),
       spec_(request.spec()),
       server_index_(request.server_index()),
       trainer_(std::move(trainer)),
+      lease_(lease),
       clock_(clock) {}
 
 absl::Status Job::Join(const pb::JoinRequest& request) {
@@ -106,12 +109,12 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
         (is_other || it->second.incarnation != request.incarnation())) {
       const Member& other = it->second;
       if (other.report.state() == pb::RUNNING &&
-          clock_.Now() - other.heard < kLease) {
+          clock_.Now() - other.heard < lease_) {
         return absl::AlreadyExistsError(absl::StrCat(
             "rank ", worker, " is taken by a living worker (host ",
             other.report.host(), ", pid ", other.report.pid(),
             "); give this one another --rank, 0 to ", spec_.workers() - 1,
-            ", or wait ", absl::FormatDuration(kLease),
+            ", or wait ", absl::FormatDuration(lease_),
             " if that process is gone"));
       }
       restarted = true;
@@ -162,6 +165,8 @@ absl::Status Job::Report(const pb::ReportRequest& request,
   {
     absl::MutexLock lock(&mu_);
     RETURN_IF_ERROR(Check(request.worker(), request.incarnation()));
+    reply.set_stop(stop_);
+    if (!request.has_report()) return absl::OkStatus();
     Member& member = members_[request.worker()];
     const pb::WorkerState state = request.report().state();
     left = member.report.state() == pb::RUNNING && state != pb::RUNNING;
@@ -235,6 +240,7 @@ void Job::FillStatus(pb::JobStatus& status) const {
   status.set_pid(self.pid);
   status.set_peak_rss_bytes(self.peak_rss_bytes);
   status.set_over(Over());
+  status.set_lease_s(absl::ToDoubleSeconds(lease_));
   absl::Time begin = absl::InfiniteFuture();
   absl::Time end = absl::InfinitePast();
   for (const auto& [index, shard] : shards_) {
@@ -265,7 +271,7 @@ void Job::FillStatus(pb::JobStatus& status) const {
 
 bool Job::Over() const {
   absl::MutexLock lock(&mu_);
-  const absl::Time silent = clock_.Now() - kLease;
+  const absl::Time silent = clock_.Now() - lease_;
   return std::all_of(members_.begin(), members_.end(), [&](const auto& entry) {
     const Member& member = entry.second;
     const bool ended =

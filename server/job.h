@@ -18,25 +18,23 @@
 
 namespace monsoon {
 
-// A worker that has been silent for this long may be replaced by another of
-// the same rank, and a job whose workers all have, by the next job.
-inline constexpr absl::Duration kLease = absl::Seconds(10);
-
 // One server's part of a job: its shards and who takes part. Thread-safe. Lock
 // order: Job::mu_ before a shard's.
 class Job {
  public:
   // Checks the request of the worker of rank 0 and makes the shards.
   // INVALID_ARGUMENT for what cannot be; RESOURCE_EXHAUSTED for more than
-  // `max_bytes` of parameters.
+  // `max_bytes` of parameters. `lease`: see ServerOptions.
   static absl::StatusOr<std::shared_ptr<Job>> Create(
-      const pb::JoinRequest& request, int64_t max_bytes, Clock& clock);
+      const pb::JoinRequest& request, int64_t max_bytes, absl::Duration lease,
+      Clock& clock);
 
   uint64_t id() const { return id_; }
   const pb::JobSpec& spec() const { return spec_; }
 
   // Compares the request with the job and takes the worker in.
   absl::Status Join(const pb::JoinRequest& request);
+  // Without a report it is a sign of life alone.
   absl::Status Report(const pb::ReportRequest& request, pb::ReportReply& reply);
   void Exchange(ExchangeCall& call);
   void Cancel(ExchangeCall& call);
@@ -53,7 +51,8 @@ class Job {
     pb::WorkerReport report;
   };
 
-  Job(const pb::JoinRequest& request, MadeTrainer trainer, Clock& clock);
+  Job(const pb::JoinRequest& request, MadeTrainer trainer, absl::Duration lease,
+      Clock& clock);
 
   // The worker is a member, under this incarnation; it has been heard.
   absl::Status Check(int worker, uint64_t incarnation)
@@ -65,6 +64,7 @@ class Job {
   const pb::JobSpec spec_;
   const int server_index_;
   const MadeTrainer trainer_;
+  const absl::Duration lease_;
   Clock& clock_;
   std::map<int, std::unique_ptr<HostedShard>> shards_;  // constant after Create
 

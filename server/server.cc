@@ -54,8 +54,8 @@ absl::Status Server::Join(const pb::JoinRequest& request, pb::JoinReply&) {
     const bool creates = request.worker() == 0 && free &&
                          (job_ == nullptr || job_->id() != request.job_id());
     if (creates) {
-      ASSIGN_OR_RETURN(JobRef next,
-                       Job::Create(request, options_.max_bytes, clock_));
+      ASSIGN_OR_RETURN(JobRef next, Job::Create(request, options_.max_bytes,
+                                                options_.lease, clock_));
       replaced = std::exchange(job_, std::move(next));
       // Before anyone can see it: a job without members counts as over.
       status = job_->Join(request);

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "server/job.h"
 #include "transport/server_calls.h"
@@ -18,6 +19,9 @@ namespace monsoon {
 struct ServerOptions {
   // The most parameters that one job may put on this server.
   int64_t max_bytes = std::numeric_limits<int64_t>::max();
+  // A worker that has been silent for this long may be replaced by another of
+  // the same rank, and a job whose workers all have, by the next job.
+  absl::Duration lease = absl::Seconds(10);
   // Told of workers that come, go and are refused; one line each, from any
   // thread. May be empty.
   std::function<void(const std::string&)> log;

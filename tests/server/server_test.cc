@@ -209,12 +209,42 @@ TEST_CASE("A rank is taken while its worker lives, and free again afterwards") {
   const absl::Status refused = TryJoin(job.server, twin);
   REQUIRE(absl::IsAlreadyExists(refused));
   CHECK_THAT(std::string(refused.message()), Contains("rank 1"));
-  job.clock.now += kLease + absl::Seconds(1);
+  job.clock.now += ServerOptions().lease + absl::Seconds(1);
   CHECK(TryJoin(job.server, twin).ok());
   RecordedCall zombie(Request::PULL, 7, 1);
   job.server.Exchange(zombie);
   CHECK_THAT(std::string(zombie.status->message()),
              Contains("replaced by a newer process"));
+}
+
+TEST_CASE("A report without a report is a sign of life and nothing else") {
+  RunningJob job;
+  pb::ReportRequest request;
+  request.set_job_id(7);
+  request.set_worker(1);
+  request.set_incarnation(101);
+  request.mutable_report()->set_samples(55);
+  pb::ReportReply reply;
+  REQUIRE(job.server.Report(request, reply).ok());
+  request.clear_report();
+  pb::JoinRequest twin = JoinAs(1, DeltaJob(2));
+  twin.set_incarnation(555);
+  const absl::Duration lease = ServerOptions().lease;
+  for (int i = 0; i < 3; ++i) {
+    job.clock.now += lease - absl::Seconds(1);
+    REQUIRE(job.server.Report(request, reply).ok());
+    CHECK(reply.stop().empty());
+  }
+  job.clock.now += lease - absl::Seconds(1);
+  CHECK(absl::IsAlreadyExists(TryJoin(job.server, twin)));
+  pb::JobStatus status;
+  REQUIRE(job.server.GetJob({}, status).ok());
+  CHECK(status.lease_s() == 10);
+  CHECK(status.members(1).report().samples() == 55);
+  CHECK(status.members(1).silent_s() == 9);
+  REQUIRE(End(job.server, 0, pb::FAILED, "no memory").ok());
+  REQUIRE(job.server.Report(request, reply).ok());
+  CHECK_THAT(reply.stop(), Contains("no memory"));
 }
 
 TEST_CASE("What another worker brings is compared key by key") {
@@ -302,6 +332,36 @@ TEST_CASE("When a worker fails, the others learn why at once") {
   pb::JobStatus status;
   REQUIRE(job.server.GetJob({}, status).ok());
   CHECK(status.stop_state() == pb::DIVERGED);
+}
+
+TEST_CASE("Who is done and keeps the job may still be interrupted") {
+  for (const bool keeps : {true, false}) {
+    RunningJob job;
+    pb::ReportRequest request;
+    request.set_job_id(7);
+    request.set_worker(0);
+    request.set_incarnation(100);
+    request.mutable_report()->set_state(pb::DONE);
+    request.mutable_report()->set_keeps_job(keeps);
+    pb::ReportReply reply;
+    REQUIRE(job.server.Report(request, reply).ok());
+    CHECK(reply.stop().empty());
+    request.mutable_report()->set_state(pb::INTERRUPTED);
+    request.mutable_report()->set_message("interrupted by signal 2");
+    REQUIRE(job.server.Report(request, reply).ok());
+    pb::JobStatus status;
+    REQUIRE(job.server.GetJob({}, status).ok());
+    RecordedCall push(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+    job.server.Exchange(push);
+    if (keeps) {
+      CHECK(status.stop_state() == pb::INTERRUPTED);
+      CHECK_THAT(reply.stop(), Contains("worker 0: interrupted by signal 2"));
+      CHECK(absl::IsAborted(*push.status));
+    } else {  // it has left: the others go on
+      CHECK(status.stop_state() == pb::RUNNING);
+      CHECK(push.status == absl::OkStatus());
+    }
+  }
 }
 
 TEST_CASE("The next job comes when every worker of the last has ended") {

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "transport/server_calls.h"
+
+namespace monsoon {
+
+// Hands every call on to a server that outlives it, for tests that change one.
+class ForwardingCalls : public ServerCalls {
+ public:
+  explicit ForwardingCalls(ServerCalls& next) : next_(next) {}
+
+  absl::Status GetJob(const pb::GetJobRequest& request,
+                      pb::JobStatus& reply) override {
+    return next_.GetJob(request, reply);
+  }
+  absl::Status Join(const pb::JoinRequest& request,
+                    pb::JoinReply& reply) override {
+    return next_.Join(request, reply);
+  }
+  absl::Status Report(const pb::ReportRequest& request,
+                      pb::ReportReply& reply) override {
+    return next_.Report(request, reply);
+  }
+  void Exchange(ExchangeCall& call) override { next_.Exchange(call); }
+  void Cancel(ExchangeCall& call) override { next_.Cancel(call); }
+
+ private:
+  ServerCalls& next_;
+};
+
+}  // namespace monsoon

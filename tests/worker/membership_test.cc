@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signs of life, progress, and the end of a job, with servers that lose calls.
+#include "worker/membership.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <optional>
+#include <thread>
+
+#include "server/server.h"
+#include "tests/worker/forwarding_calls.h"
+#include "tests/worker/local_job.h"
+
+namespace monsoon {
+namespace {
+
+const std::atomic<int> kNoStop{0};
+constexpr absl::Duration kShortLease = absl::Milliseconds(300);
+
+void Pause(absl::Duration time) {
+  RealClock().NewEvent()->Wait(RealClock().Now() + time);
+}
+
+Options TinyJob() {
+  Options options;
+  options.trainer = "adag";
+  options.model = "mlp:8";
+  options.workers = 2;
+  options.batch_size = 50;
+  options.epochs = 2;
+  options.lr = 0.04;
+  options.connect_timeout = absl::Seconds(20);
+  return options;
+}
+
+// Counts what comes, and may keep back or lose some of it.
+class Watched final : public ForwardingCalls {
+ public:
+  explicit Watched(absl::Duration lease)
+      : Watched(std::make_unique<Server>(RealClock(),
+                                         ServerOptions{.lease = lease})) {}
+
+  absl::Status Report(const pb::ReportRequest& request,
+                      pb::ReportReply& reply) override {
+    const bool progress = request.has_report() &&
+                          request.report().state() == pb::RUNNING &&
+                          request.report().samples() > 0;
+    if (progress) ++progress_reports;
+    if (!request.has_report()) ++signs_of_life;
+    if (progress && loses_progress) return absl::UnavailableError("lost");
+    return ForwardingCalls::Report(request, reply);
+  }
+  void Exchange(ExchangeCall& call) override {
+    const bool first_push =
+        call.request.worker() == 1 && call.request.sequence() == 1;
+    if (first_push) Pause(push_takes);
+    ForwardingCalls::Exchange(call);
+  }
+
+  absl::Duration push_takes;
+  bool loses_progress = false;
+  std::atomic<int> progress_reports = 0;
+  std::atomic<int> signs_of_life = 0;
+
+ private:
+  explicit Watched(std::unique_ptr<Server> server)
+      : ForwardingCalls(*server), server_(std::move(server)) {}
+
+  const std::unique_ptr<Server> server_;
+};
+
+TEST_CASE("A heartbeat tells every server which worker lives, until it ends") {
+  Watched first(kShortLease), second(kShortLease);
+  pb::ReportRequest who;
+  who.set_job_id(5);
+  std::optional<Heartbeat> heartbeat;
+  heartbeat.emplace(std::vector<ServerCalls*>{&first, &second}, who,
+                    absl::Milliseconds(5), RealClock());
+  // The servers know no such job, which is nobody's business here.
+  while (second.signs_of_life < 3) Pause(absl::Milliseconds(1));
+  CHECK(first.signs_of_life >= 3);
+  heartbeat.reset();
+  const int sent = second.signs_of_life;
+  Pause(absl::Milliseconds(30));
+  CHECK(second.signs_of_life == sent);
+}
+
+TEST_CASE("A step that takes longer than the lease is no death") {
+  const Dataset data = SmallFashionMnist(1000);
+  Watched first(kShortLease), second(kShortLease);
+  first.push_takes = second.push_takes = 4 * kShortLease;
+  const auto outcomes =
+      RunLocalJob(TinyJob(), {&first, &second}, data, kNoStop);
+  INFO(outcomes[0].status());
+  REQUIRE(outcomes[0].ok());
+  CHECK(outcomes[0]->status.stop_state() == pb::RUNNING);
+  for (const pb::Member& member : outcomes[0]->status.members()) {
+    CHECK(member.report().state() == pb::DONE);
+  }
+  // Progress is the first server's alone, signs of life everybody's.
+  CHECK(first.progress_reports > 0);
+  CHECK(second.progress_reports == 0);
+  CHECK(second.signs_of_life > 3);
+}
+
+TEST_CASE(
+    "A worker that waits for others longer than the lease keeps its job") {
+  Watched server(kShortLease);
+  const Dataset data = SmallFashionMnist(1000);
+  std::atomic<int> stop{0};
+  std::thread first([&] {
+    WorkerEnvironment environment{.clock = RealClock(),
+                                  .files = RealFileSystem(),
+                                  .servers = {&server},
+                                  .stop = stop,
+                                  .started = RealClock().Now(),
+                                  .job_id = 1,
+                                  .incarnation = 1,
+                                  .train = &data};
+    const auto outcome = RunWorker(TinyJob(), 0, environment);
+    CHECK(outcome.ok());
+    if (!outcome.ok()) return;
+    CHECK(outcome->status.stop_state() == pb::INTERRUPTED);
+  });
+  pb::JobStatus status;
+  while (!server.GetJob({}, status).ok()) Pause(absl::Milliseconds(5));
+  Pause(3 * kShortLease);
+  CHECK(server.GetJob({}, status).ok());
+  CHECK_FALSE(status.over());
+  pb::JoinRequest next;
+  next.set_job_id(2);
+  next.set_incarnation(9);
+  *next.mutable_spec() = status.spec();
+  pb::JoinReply reply;
+  CHECK(absl::IsAlreadyExists(server.Join(next, reply)));
+  stop = 2;
+  first.join();
+}
+
+TEST_CASE("Lost reports of progress end no training") {
+  const Dataset data = SmallFashionMnist(1000);
+  Watched server(absl::Seconds(10));
+  server.loses_progress = true;
+  const auto outcomes = RunLocalJob(TinyJob(), {&server}, data, kNoStop);
+  INFO(outcomes[0].status());
+  REQUIRE(outcomes[0].ok());
+  CHECK(server.progress_reports > 0);
+  CHECK(outcomes[0]->status.stop_state() == pb::RUNNING);
+}
+
+TEST_CASE("Only what a later attempt may mend counts as lost") {
+  CHECK(IsLost(absl::UnavailableError("")));
+  CHECK(IsLost(absl::DeadlineExceededError("")));
+  CHECK_FALSE(IsLost(absl::OkStatus()));
+  CHECK_FALSE(IsLost(absl::AbortedError("")));
+  CHECK_FALSE(IsLost(absl::FailedPreconditionError("")));
+}
+
+}  // namespace
+}  // namespace monsoon
