@@ -18,6 +18,7 @@
 namespace monsoon {
 namespace {
 
+constexpr absl::Duration kGiveUpEvery = absl::Milliseconds(50);
 constexpr char kExchangeMethod[] = "/monsoon.v1.ParameterServer/Exchange";
 
 // gRPC counts on its own clock.
@@ -86,29 +87,39 @@ absl::Status GrpcClient::Named(absl::Status status) const {
 template <typename Request, typename Reply>
 absl::Status GrpcClient::Control(Method<Request, Reply> method,
                                  const Request& request, Reply& reply,
-                                 absl::Duration timeout, bool wait_for_server) {
+                                 const Wait& wait) {
   const std::unique_ptr<Event> done = clock_.NewEvent();
   grpc::Status status;
   grpc::ClientContext context;
-  context.set_deadline(After(timeout));
-  context.set_wait_for_ready(wait_for_server);
+  context.set_deadline(After(wait.timeout));
+  context.set_wait_for_ready(wait.for_server);
   (stub_->async()->*method)(&context, &request, &reply,
                             [&](grpc::Status result) {
                               status = std::move(result);
                               done->Set();
                             });
+  while (wait.give_up && !done->Wait(clock_.Now() + kGiveUpEvery)) {
+    if (!wait.give_up()) continue;
+    context.TryCancel();
+    break;
+  }
   done->Wait(absl::InfiniteFuture());  // gRPC keeps the deadline
   return Named(FromGrpc(status));
 }
 
-absl::Status GrpcClient::WaitConnected(absl::Time deadline) {
+absl::Status GrpcClient::WaitConnected(absl::Time deadline,
+                                       const std::function<bool()>& give_up) {
   const absl::Time started = clock_.Now();
   const pb::GetJobRequest request;
   pb::JobStatus reply;
   const absl::Status status = Control<pb::GetJobRequest, pb::JobStatus>(
-      &Async::GetJob, request, reply, deadline - started,
-      /*wait_for_server=*/true);
+      &Async::GetJob, request, reply,
+      {.timeout = deadline - started, .for_server = true, .give_up = give_up});
   if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
+  if (absl::IsCancelled(status)) {
+    return absl::CancelledError(
+        absl::StrCat("interrupted while waiting for a server at ", address_));
+  }
   if (absl::IsUnimplemented(status)) {
     return absl::UnimplementedError(
         absl::StrCat("what listens at ", address_,

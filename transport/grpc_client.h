@@ -47,7 +47,9 @@ class GrpcClient final : public ServerCalls {
 
   // Waits until the server answers; it may start later than its workers.
   // UNAVAILABLE, or UNIMPLEMENTED when something else answers at its address.
-  absl::Status WaitConnected(absl::Time deadline);
+  // CANCELLED soon after `give_up`, asked every 50 ms, says true.
+  absl::Status WaitConnected(absl::Time deadline,
+                             const std::function<bool()>& give_up = nullptr);
 
   absl::Status GetJob(const pb::GetJobRequest& request,
                       pb::JobStatus& reply) override;
@@ -68,11 +70,15 @@ class GrpcClient final : public ServerCalls {
   GrpcClient(std::string address, Clock& clock,
              std::shared_ptr<grpc::Channel> channel);
 
+  struct Wait {
+    absl::Duration timeout = kControlDeadline;
+    bool for_server = false;  // which may not be there yet
+    const std::function<bool()>& give_up = nullptr;
+  };
   // Makes a control call and waits for its end.
   template <typename Request, typename Reply>
   absl::Status Control(Method<Request, Reply> method, const Request& request,
-                       Reply& reply, absl::Duration timeout = kControlDeadline,
-                       bool wait_for_server = false);
+                       Reply& reply, const Wait& wait = {});
   // On a thread of gRPC's: hands the answer on.
   void Finish(ExchangeCall& call, const Flight& flight,
               const grpc::Status& status);

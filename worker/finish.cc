@@ -28,6 +28,10 @@ bool NeverBegan(const absl::Status& status) {
   return ExitCode(status) == 2 || ExitCode(status) == 3;
 }
 
+bool IsInterruption(const absl::Status& status, int stop_signal) {
+  return absl::IsCancelled(status) && stop_signal != 0;
+}
+
 absl::StatusOr<Evaluation> EvaluateOnTest(const JobOutcome& outcome,
                                           FileSystem& files) {
   ASSIGN_OR_RETURN(const Dataset test,
@@ -57,9 +61,8 @@ void PrintSummary(const nlohmann::ordered_json& summary, bool json,
 
 int EndWithout(const Ending& ending, RunFolder& folder) {
   const absl::Status& status = ending.outcome.status();
-  const bool interrupted = absl::IsCancelled(status) && ending.stop_signal != 0;
-  const int failed = Fail(ending.program, status);
-  const int code = interrupted ? 128 + ending.stop_signal : failed;
+  const bool interrupted = IsInterruption(status, ending.stop_signal);
+  const int code = FailOrStop(ending.program, status, ending.stop_signal);
   if (NeverBegan(status)) return code;
   JobOutcome nothing;
   nothing.options = ending.options;
@@ -102,6 +105,12 @@ absl::StatusOr<nlohmann::ordered_json> Keep(const Ending& ending,
 }
 
 }  // namespace
+
+int FailOrStop(const std::string& program, const absl::Status& status,
+               int stop_signal) {
+  const int failed = Fail(program, status);
+  return IsInterruption(status, stop_signal) ? 128 + stop_signal : failed;
+}
 
 int Finish(const Ending& ending, RunFolder& folder, FileSystem& files) {
   if (!ending.outcome.ok()) return EndWithout(ending, folder);

@@ -22,6 +22,11 @@ struct Ending {
   bool json = false;
 };
 
+// Says what prevented an outcome; returns the exit code, which is 128 + signal
+// where a signal did.
+int FailOrStop(const std::string& program, const absl::Status& status,
+               int stop_signal);
+
 // Evaluates the result outside the clock, writes model and summary into the
 // folder, and prints: the summary on stdout (with `json` as its last line, for
 // every ending of a job that began), what went wrong on stderr. Returns the

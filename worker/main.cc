@@ -90,7 +90,8 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
 
 using Clients = std::vector<std::unique_ptr<GrpcClient>>;
 
-absl::StatusOr<Clients> Connect(const Arguments& arguments, Clock& clock) {
+absl::StatusOr<Clients> Connect(const Arguments& arguments,
+                                const std::atomic<int>& stop, Clock& clock) {
   Clients clients;
   for (const std::string& address : arguments.addresses) {
     auto client = GrpcClient::Create(address, clock);
@@ -103,7 +104,8 @@ absl::StatusOr<Clients> Connect(const Arguments& arguments, Clock& clock) {
   const absl::Time deadline =
       clock.Now() + arguments.flags.options.connect_timeout;
   for (const auto& client : clients) {
-    RETURN_IF_ERROR(client->WaitConnected(deadline));
+    RETURN_IF_ERROR(
+        client->WaitConnected(deadline, [&stop] { return stop.load() != 0; }));
   }
   return clients;
 }
@@ -112,10 +114,7 @@ absl::StatusOr<Clients> Connect(const Arguments& arguments, Clock& clock) {
 // did.
 int EndOfOther(const absl::StatusOr<JobOutcome>& outcome, int stop_signal) {
   if (!outcome.ok()) {
-    const int failed = Fail(kProgram, outcome.status());
-    const bool interrupted =
-        absl::IsCancelled(outcome.status()) && stop_signal != 0;
-    return interrupted ? 128 + stop_signal : failed;
+    return FailOrStop(kProgram, outcome.status(), stop_signal);
   }
   const pb::JobStatus& status = outcome->status;
   if (status.stop_state() == pb::RUNNING) return 0;
@@ -135,8 +134,8 @@ int Run(const Arguments& arguments, absl::Time started) {
     if (!planned.ok()) return Fail(kProgram, planned.status());
     folder = *std::move(planned);
   }
-  const auto clients = Connect(arguments, clock);
-  if (!clients.ok()) return Fail(kProgram, clients.status());
+  const auto clients = Connect(arguments, stop, clock);
+  if (!clients.ok()) return FailOrStop(kProgram, clients.status(), stop.load());
   std::vector<ServerCalls*> servers;
   for (const auto& client : *clients) servers.push_back(client.get());
   WorkerEnvironment environment{.clock = clock,

@@ -260,6 +260,21 @@ class BadInputTest(unittest.TestCase):
             self.assertLess(time.monotonic() - begin, 10)
         self.assert_refused(program, FAILED, address, "monsoon-server")
 
+    def test_signal_while_a_server_is_awaited(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            program = Program(
+                [BINARIES / "monsoon-worker", "--servers", address, "--rank",
+                 "0", "--connect-timeout", "60", "--out", self.run_folder],
+                self.folder)
+            time.sleep(1)  # by then it waits
+            begin = time.monotonic()
+            os.kill(program.process.pid, signal.SIGINT)
+            program.finish(30)
+            self.assertLess(time.monotonic() - begin, 2)
+        self.assert_refused(program, 130, "interrupted", address)
+
     # ---- Ends -----------------------------------------------------------
 
     def test_divergence_is_an_outcome(self):

@@ -277,6 +277,22 @@ TEST_CASE("an address that nobody serves is an error within the timeout") {
   }
 }
 
+TEST_CASE("who waits for a server may give up before the deadline") {
+  // Refused at once, and nobody there.
+  for (const char* address : {"127.0.0.1:1", "192.0.2.1:7001"}) {
+    INFO(address);
+    const auto client = *GrpcClient::Create(address, RealClock());
+    const absl::Time start = RealClock().Now();
+    const absl::Status status =
+        client->WaitConnected(start + absl::Seconds(20), [start] {
+          return RealClock().Now() - start > absl::Milliseconds(100);
+        });
+    CHECK(RealClock().Now() - start < absl::Seconds(2));
+    CHECK(absl::IsCancelled(status));
+    CHECK_THAT(std::string(status.message()), Catch::Contains(address));
+  }
+}
+
 TEST_CASE("a bad address is refused by both sides") {
   FakeCalls calls;
   CHECK(
