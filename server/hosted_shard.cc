@@ -2,33 +2,22 @@
 #include "server/hosted_shard.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "server/exchange_rules.h"
 
 namespace monsoon {
 namespace {
 
 using Request = pb::ExchangeRequest;
 
-// Far above any honest count, and far below where sums overflow.
-constexpr int64_t kMaxCount = int64_t{1} << 40;
-
-bool Pushes(const Request& request) {
-  return request.kind() == Request::PUSH ||
-         request.kind() == Request::PUSH_PULL;
-}
-
-bool Pulls(const Request& request) {
-  return request.kind() == Request::PULL ||
-         request.kind() == Request::PUSH_PULL;
-}
-
-bool Waits(const Request& request) {
-  return request.rounds() > 0 || request.max_lead() >= 0;
-}
+// No sum that stays below it can round to infinity.
+constexpr double kSafe = std::numeric_limits<float>::max() / 2;
 
 }  // namespace
 
@@ -38,67 +27,31 @@ HostedShard::HostedShard(int index, int64_t size, const Trainer& trainer,
       size_(size),
       trainer_(trainer),
       keeps_seen_(trainer.traits().keeps_seen),
+      reach_(trainer.traits().reach),
       job_samples_(job_samples),
       clock_(clock),
       shard_(size) {}
 
-absl::Status HostedShard::Validate(const ExchangeCall& call) const {
-  const Request& request = call.request;
-  const bool carries = Pushes(request) || request.kind() == Request::INITIALIZE;
-  const std::string who =
-      absl::StrCat("worker ", request.worker(), ", shard ", index_, ": ");
-  const int64_t expected = carries ? size_ : 0;
-  if (static_cast<int64_t>(call.update.size()) != expected) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(who, "the update has ", call.update.size(),
-                     " floats, expected ", expected));
-  }
-  const int64_t bad = FirstNotFinite(call.update);
-  if (bad >= 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(who, "value ", bad, " of the update is ",
-                     call.update[static_cast<size_t>(bad)],
-                     ", expected finite numbers; nothing was applied"));
-  }
-  if (Pushes(request) && !(request.weight() > 0 && request.weight() < 1e30f)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        who, "the weight is ", request.weight(), ", expected above 0"));
-  }
-  if (!Request::Kind_IsValid(request.kind())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(who, "unknown kind of exchange ", request.kind()));
-  }
-  for (int64_t count :
-       {request.local_steps(), request.samples(), request.rounds()}) {
-    if (count < 0 || count > kMaxCount) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(who, "local_steps, samples or rounds is ", count,
-                       ", expected 0 to 2^40"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 void HostedShard::Exchange(ExchangeCall& call) {
-  absl::Status valid = Validate(call);
-  if (!valid.ok()) {
-    call.Finish(std::move(valid), {});
+  const absl::StatusOr<float> largest = CheckExchange(call, index_, size_);
+  if (!largest.ok()) {
+    call.Finish(largest.status(), {});
     return;
   }
   ReadyCalls ready;
   {
     absl::MutexLock lock(&mu_);
-    Serve(call, ready);
+    Serve(call, *largest, ready);
     AnswerParked(ready);
   }
   Finish(ready);
 }
 
-void HostedShard::Serve(ExchangeCall& call, ReadyCalls& ready) {
+void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
   if (call.request.kind() == Request::INITIALIZE) {
     Initialize(call, ready);
   } else if (Pushes(call.request)) {
-    Push(call, ready);
+    Push(call, largest, ready);
   } else {
     parked_.push_back(&call);  // answered right after, if it need not wait
   }
@@ -112,39 +65,45 @@ void HostedShard::Initialize(ExchangeCall& call, ReadyCalls& ready) {
   ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
 }
 
-void HostedShard::Push(ExchangeCall& call, ReadyCalls& ready) {
+absl::Status HostedShard::CheckSequence(const Request& request,
+                                        const Peer& peer) const {
+  if (!stopped_.ok()) return stopped_;
+  const auto sequence = static_cast<int64_t>(request.sequence());
+  const std::string who = Sender(request.worker(), index_);
+  if (!initialized_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(who, "pushed before the initial center came; pull first"));
+  }
+  if (sequence == peer.sequence + 1 ||
+      (sequence == peer.sequence && sequence > 0)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(who, "push number ", sequence, " came after ", peer.sequence,
+                   ", expected ", peer.sequence + 1));
+}
+
+void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   const Request& request = call.request;
   Peer& peer = peers_[request.worker()];
+  absl::Status status = CheckSequence(request, peer);
   const auto sequence = static_cast<int64_t>(request.sequence());
-  const bool repeated = sequence == peer.sequence && sequence > 0;
-  if (!initialized_ || (sequence != peer.sequence + 1 && !repeated)) {
-    const std::string who =
-        absl::StrCat("worker ", request.worker(), ", shard ", index_, ": ");
-    ready.push_back(
-        {&call,
-         absl::FailedPreconditionError(
-             initialized_
-                 ? absl::StrCat(who, "push number ", sequence, " came after ",
-                                peer.sequence, ", expected ", peer.sequence + 1)
-                 : absl::StrCat(who, "pushed before the initial center came; ",
-                                "pull first")),
-         {}});
+  const bool repeated = sequence == peer.sequence;
+  const Flat value = Flat::View(call.update.data(), size_);
+  const Update update{value,
+                      request.weight(),
+                      request.worker(),
+                      repeated ? peer.staleness : shard_.version - peer.base,
+                      request.local_steps(),
+                      request.samples(),
+                      Progress()};
+  if (status.ok() && !repeated) status = Admit(update, largest);
+  if (!status.ok()) {
+    ready.push_back({&call, std::move(status), {}});
     return;
   }
-  const Flat value = Flat::View(call.update.data(), size_);
-  Update update{value,
-                request.weight(),
-                request.worker(),
-                repeated ? peer.staleness : shard_.version - peer.base,
-                request.local_steps(),
-                request.samples(),
-                static_cast<double>(counters_.samples_applied) /
-                    static_cast<double>(std::max<int64_t>(1, job_samples_))};
-  if (!repeated) {
-    peer.sequence = sequence;
-    peer.staleness = update.staleness;
-    Admit(update);
-  }
+  peer.sequence = sequence;
+  peer.staleness = update.staleness;
   if (!Pulls(request)) {
     ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
   } else if (Waits(request)) {
@@ -155,64 +114,103 @@ void HostedShard::Push(ExchangeCall& call, ReadyCalls& ready) {
   }
 }
 
-void HostedShard::Admit(const Update& update) {
+double HostedShard::Progress() const {
+  return static_cast<double>(counters_.samples_applied) /
+         static_cast<double>(std::max<int64_t>(1, job_samples_));
+}
+
+absl::Status HostedShard::Admit(const Update& update, float largest) {
   const float discount = trainer_.Discount(update);
   peers_[update.worker].refused = discount == 0;
   if (discount == 0) {
     counters_.samples_refused += update.samples;
-    return;
+    return absl::OkStatus();
   }
   if (discount != 1) {
     if (discounted_.empty()) discounted_ = Flat(size_);
     ForEach([discount](float& to, float from) { to = discount * from; },
             discounted_, update.value);
   }
-  Update worth{discount == 1 ? update.value : discounted_,
-               update.weight,
-               update.worker,
-               update.staleness,
-               update.local_steps,
-               update.samples,
-               update.progress};
-  counters_.samples_applied += update.samples;
-  if (round_.count == 0 && trainer_.Quorum(shard_.version, live_) <= 1) {
-    ApplyRound(worth);
-    return;
+  const Update worth{discount == 1 ? update.value : discounted_,
+                     update.weight,
+                     update.worker,
+                     update.staleness,
+                     update.local_steps,
+                     update.samples,
+                     update.progress};
+  const double worth_largest = double{largest} * std::abs(discount);
+  const bool is_round =
+      round_.count > 0 || trainer_.Quorum(shard_.version, live_) > 1;
+  return is_round ? Gather(worth, worth_largest) : Apply(worth, worth_largest);
+}
+
+absl::Status HostedShard::Diverges(const Update& update, double largest) const {
+  return absl::OutOfRangeError(absl::StrCat(
+      Sender(update.worker, index_),
+      "training diverged: an update that is finite itself (up to ", largest,
+      ") would make the center infinite, expected a finite center; nothing ",
+      "was applied; lower the learning rate (--lr, server_lr)"));
+}
+
+absl::Status HostedShard::Apply(const Update& update, double largest) {
+  // Where the center cannot come near infinity, there is nothing to check.
+  const double reach = double{reach_} * std::max(1.0f, update.weight);
+  const auto farthest = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return bound_ + reach * (bound_ + largest);
+  };
+  if (std::isfinite(reach) && !(farthest() < kSafe)) {
+    bound_ = Largest(shard_.center.span());
   }
+  const double bound = farthest();
+  if (bound < kSafe) {
+    trainer_.Apply(update, shard_);
+    bound_ = bound;
+  } else {
+    const bool finite = shard_.Try([&] { trainer_.Apply(update, shard_); });
+    if (!finite) return Diverges(update, largest);
+    bound_ = std::numeric_limits<double>::infinity();  // not known
+  }
+  ++shard_.version;
+  counters_.samples_applied += update.samples;
+  counters_.last_apply = clock_.Now();
+  return absl::OkStatus();
+}
+
+absl::Status HostedShard::Gather(const Update& update, double largest) {
+  const double bound = round_.bound + double{update.weight} * largest;
+  if (!(bound < kSafe)) return Diverges(update, largest);
   if (round_.sum.empty()) round_.sum = Flat(size_);
-  const float weight = worth.weight;
+  const float weight = update.weight;
   ForEach([weight](float& sum, float u) { sum += weight * u; }, round_.sum,
-          worth.value);
+          update.value);
+  round_.bound = bound;
   round_.weight += weight;
   round_.count += 1;
-  round_.staleness = std::max(round_.staleness, worth.staleness);
-  round_.local_steps += worth.local_steps;
-  round_.samples += worth.samples;
-  round_.worker = worth.worker;
-  CloseRounds();
+  round_.staleness = std::max(round_.staleness, update.staleness);
+  round_.local_steps += update.local_steps;
+  round_.samples += update.samples;
+  round_.worker = update.worker;
+  return CloseRounds();
 }
 
-void HostedShard::ApplyRound(const Update& update) {
-  trainer_.Apply(update, shard_);
-  ++shard_.version;
-  counters_.last_apply = clock_.Now();
-}
-
-void HostedShard::CloseRounds() {
+absl::Status HostedShard::CloseRounds() {
   // A round closes when enough have pushed; a departure may lower "enough".
   if (round_.count == 0 ||
       round_.count < trainer_.Quorum(shard_.version, live_)) {
-    return;
+    return absl::OkStatus();
   }
   const float scale = static_cast<float>(1 / round_.weight);
   ForEach([scale](float& sum) { sum *= scale; }, round_.sum);
-  ApplyRound({round_.sum, static_cast<float>(round_.weight), round_.worker,
-              round_.staleness, round_.local_steps, round_.samples,
-              static_cast<double>(counters_.samples_applied) /
-                  static_cast<double>(std::max<int64_t>(1, job_samples_))});
+  const absl::Status applied =
+      Apply({round_.sum, static_cast<float>(round_.weight), round_.worker,
+             round_.staleness, round_.local_steps, round_.samples, Progress()},
+            Largest(round_.sum.span()));
+  // The others of the round wait for it, or will: all of them must end.
+  if (!applied.ok()) stopped_ = applied;
   ForEach([](float& sum) { sum = 0; }, round_.sum);
-  round_.weight = 0;
+  round_.weight = round_.bound = 0;
   round_.count = round_.staleness = round_.local_steps = round_.samples = 0;
+  return applied;
 }
 
 bool HostedShard::MayAnswer(const ExchangeCall& call) const {
@@ -295,7 +293,7 @@ void HostedShard::SetLive(std::vector<int> live) {
   {
     absl::MutexLock lock(&mu_);
     live_ = std::move(live);
-    CloseRounds();
+    CloseRounds().IgnoreError();  // who waits learns why
     AnswerParked(ready);
   }
   Finish(ready);
@@ -336,6 +334,7 @@ void HostedShard::Save(Writer& writer) const {
     }
   }
   writer.Floats(round_.sum);
+  writer.Double(round_.bound);
   writer.Double(round_.weight);
   for (int64_t value : {round_.count, round_.staleness, round_.local_steps,
                         round_.samples, int64_t{round_.worker}}) {
@@ -346,6 +345,7 @@ void HostedShard::Save(Writer& writer) const {
 absl::Status HostedShard::Load(Reader& reader) {
   absl::MutexLock lock(&mu_);
   RETURN_IF_ERROR(shard_.Load(reader));
+  bound_ = std::numeric_limits<double>::infinity();
   int64_t initialized = 0, count = 0, worker = 0, refused = 0;
   RETURN_IF_ERROR(reader.Int(initialized));
   initialized_ = initialized != 0;
@@ -364,6 +364,7 @@ absl::Status HostedShard::Load(Reader& reader) {
   }
   round_ = {};
   RETURN_IF_ERROR(reader.Floats(round_.sum));
+  RETURN_IF_ERROR(reader.Double(round_.bound));
   RETURN_IF_ERROR(reader.Double(round_.weight));
   for (int64_t* value : {&round_.count, &round_.staleness, &round_.local_steps,
                          &round_.samples, &worker}) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -35,7 +36,8 @@ class HostedShard {
   void SetLive(std::vector<int> live);
   // Forgets what a worker's past self did: sequence, base, seen center.
   void Restart(int worker);
-  // The job is over: pulls that wait, now or later, finish with `why`.
+  // The job is over: pulls that wait, now or later, and pushes to come finish
+  // with `why`.
   void Stop(const absl::Status& why);
 
   struct Counters {
@@ -64,17 +66,31 @@ class HostedShard {
   };
   using ReadyCalls = std::vector<Ready>;
 
-  absl::Status Validate(const ExchangeCall& call) const;
-  void Serve(ExchangeCall& call, ReadyCalls& ready)
+  // `largest` is the largest magnitude of the call's update.
+  void Serve(ExchangeCall& call, float largest, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Initialize(ExchangeCall& call, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Push(ExchangeCall& call, ReadyCalls& ready)
+  void Push(ExchangeCall& call, float largest, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Applies the update, alone or as part of a round.
-  void Admit(const Update& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ApplyRound(const Update& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void CloseRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The push may be served now: it is the worker's next, or its last again.
+  absl::Status CheckSequence(const pb::ExchangeRequest& request,
+                             const Peer& peer) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Passes over the data whose updates were applied.
+  double Progress() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Applies the update, alone or as part of a round. OUT_OF_RANGE, and nothing
+  // is changed, when the center would not be finite. `largest` is the largest
+  // magnitude of the update's value.
+  absl::Status Admit(const Update& update, float largest)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Apply(const Update& update, double largest)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Gather(const Update& update, double largest)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A round that cannot be applied stops the shard: its pushes were accepted.
+  absl::Status CloseRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Diverges(const Update& update, double largest) const;
   // Answers the parked pulls whose time has come.
   void AnswerParked(ReadyCalls& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool MayAnswer(const ExchangeCall& call) const
@@ -90,11 +106,14 @@ class HostedShard {
   const int64_t size_;
   const Trainer& trainer_;
   const bool keeps_seen_;
+  const float reach_;  // Traits::reach
   const int64_t job_samples_;
   Clock& clock_;
 
   mutable absl::Mutex mu_;
   Shard shard_ ABSL_GUARDED_BY(mu_);
+  // No element of the center is larger; infinity: look.
+  double bound_ ABSL_GUARDED_BY(mu_) = std::numeric_limits<double>::infinity();
   bool initialized_ ABSL_GUARDED_BY(mu_) = false;
   std::map<int, Peer> peers_ ABSL_GUARDED_BY(mu_);
   std::vector<int> live_ ABSL_GUARDED_BY(mu_);
@@ -104,6 +123,7 @@ class HostedShard {
   // The round that is being gathered: sum of weight * value.
   struct Round {
     Flat sum;
+    double bound = 0;  // no element of the sum is larger
     double weight = 0;
     int64_t count = 0;
     int64_t staleness = 0;  // the largest

@@ -30,7 +30,7 @@ class Adag final : public Trainer {
                             "is divided by")) {}
 
   Traits traits() const override {
-    return {.pushes = Payload::kDelta, .replies = Payload::kCenter};
+    return {.pushes = Payload::kDelta, .replies = Payload::kCenter, .reach = 1};
   }
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 

@@ -38,7 +38,9 @@ class Aeasgd final : public Trainer {
   }
 
   Traits traits() const override {
-    return {.pushes = Payload::kParameters, .replies = Payload::kElastic};
+    return {.pushes = Payload::kParameters,
+            .replies = Payload::kElastic,
+            .reach = alpha_};
   }
   absl::Status Start(Replica& r, Link& link) const override {
     return link.Pull(r.x);

@@ -45,8 +45,14 @@ class Downpour final : public Trainer {
         server_(ServerOptimizer(hyper)) {}
 
   Traits traits() const override {
-    return {.pushes = sends_gradients_ ? Payload::kGradient : Payload::kDelta,
-            .replies = Payload::kCenter};
+    Traits traits{
+        .pushes = sends_gradients_ ? Payload::kGradient : Payload::kDelta,
+        .replies = Payload::kCenter};
+    if (!sends_gradients_) traits.reach = 1;
+    if (sends_gradients_ && server_->is_plain_sgd()) {
+      traits.reach = server_->lr();
+    }
+    return traits;
   }
 
   absl::Status Start(Replica& r, Link& link) const override {

@@ -5,6 +5,21 @@
 
 namespace monsoon {
 
+bool Shard::Try(absl::FunctionRef<void()> change) {
+  if (before_.empty()) before_ = Flat(center.size());
+  before_.CopyFrom(center);
+  slots.Track();
+  change();
+  const bool finite = AllFinite(center.span()) && slots.TrackedAreFinite();
+  if (finite) {
+    slots.Keep();
+  } else {
+    center.CopyFrom(before_);
+    slots.Undo();
+  }
+  return finite;
+}
+
 void Shard::Save(Writer& writer) const {
   writer.Int(version);
   writer.Floats(center);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "base/flat.h"
 #include "base/serial.h"
@@ -30,8 +31,16 @@ class Shard {
   // ask for it. Starts anew when the worker does.
   Flat& seen(int worker) { return slot("seen", worker); }
 
+  // Runs `change` on this shard. False when it would leave the center, or a
+  // slot that it names, with an element that is not finite: then everything is
+  // as before. Costs a copy of the center and of those slots.
+  bool Try(absl::FunctionRef<void()> change);
+
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
+
+ private:
+  Flat before_;  // scratch of Try
 };
 
 }  // namespace monsoon

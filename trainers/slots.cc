@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainers/slots.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -10,7 +11,33 @@ namespace monsoon {
 Flat& Slots::vector(const std::string& name) {
   Flat& slot = vectors_[name];
   if (slot.size() != size_) slot = Flat(size_);
+  const bool is_new = tracking_ && std::find(tracked_.begin(), tracked_.end(),
+                                             &slot) == tracked_.end();
+  if (is_new) {
+    if (before_.size() == tracked_.size()) before_.emplace_back(size_);
+    before_[tracked_.size()].CopyFrom(slot);
+    tracked_.push_back(&slot);
+  }
   return slot;
+}
+
+void Slots::Track() {
+  tracking_ = true;
+  tracked_.clear();
+  numbers_before_ = numbers_;
+}
+
+bool Slots::TrackedAreFinite() const {
+  return std::all_of(tracked_.begin(), tracked_.end(),
+                     [](const Flat* slot) { return AllFinite(slot->span()); });
+}
+
+void Slots::Undo() {
+  tracking_ = false;
+  for (size_t i = 0; i < tracked_.size(); ++i) {
+    tracked_[i]->CopyFrom(before_[i]);
+  }
+  numbers_ = numbers_before_;
 }
 
 void Slots::Save(Writer& writer) const {

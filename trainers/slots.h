@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/flat.h"
@@ -22,7 +23,15 @@ class Slots {
   Flat& vector(const std::string& name);
   // A single number, 0 at first. The reference stays valid.
   double& number(const std::string& name) { return numbers_[name]; }
-  // Forgets a vector, as if it had never been named.
+  // From now on remembers what the vectors that are named, and all numbers,
+  // held, until Keep or Undo.
+  void Track();
+  // Every vector named since Track is finite.
+  bool TrackedAreFinite() const;
+  void Keep() { tracking_ = false; }
+  // Everything is as it was at Track.
+  void Undo();
+  // Forgets a vector, as if it had never been named. REQUIRES: not tracking.
   void Erase(const std::string& name) { vectors_.erase(name); }
 
   void Save(Writer& writer) const;
@@ -32,6 +41,11 @@ class Slots {
   int64_t size_;
   std::map<std::string, Flat> vectors_;
   std::map<std::string, double> numbers_;
+
+  bool tracking_ = false;
+  std::vector<Flat*> tracked_;
+  std::vector<Flat> before_;  // of those; kept for the next time
+  std::map<std::string, double> numbers_before_;
 };
 
 }  // namespace monsoon

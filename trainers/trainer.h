@@ -35,6 +35,12 @@ struct Traits {
   int max_workers = std::numeric_limits<int>::max();
   // The servers keep Shard::seen(worker): workers x model bytes.
   bool keeps_seen = false;
+  // Apply moves no element of the center by more than `reach` times the sum of
+  // the largest |center| and the largest |value|, and times the weight where
+  // that is above 1; so a shard knows without looking that its center stays
+  // finite. Infinity, not known, is always right: then the shard looks, and
+  // keeps a copy of what Apply changes.
+  float reach = std::numeric_limits<float>::infinity();
 };
 
 // When a pull may be answered: barriers are data. {} is at once, {.rounds = 1}
@@ -111,7 +117,8 @@ class Trainer {
   }
   // What the update is worth: scales its value; 0 refuses it.
   virtual float Discount(const Update&) const { return 1; }
-  // Default: center += value.
+  // Default: center += value. A shard undoes what makes its center, or a slot
+  // named here, infinite, and answers with an error.
   virtual void Apply(const Update& update, Shard& shard) const;
   // What a PushPull answers, right after Apply and again when the same push is
   // repeated later: the center (default), or a slot of the worker's.

@@ -121,6 +121,25 @@ TEST_CASE("A cancelled pull ends once, and a stop ends all that wait") {
   CHECK(absl::IsAborted(*b.status));
 }
 
+TEST_CASE("What comes after a stop changes nothing and learns why") {
+  Fixture f;
+  f.shard.SetLive({0});
+  f.shard.Stop(absl::AbortedError("worker 1: the loss is nan"));
+  RecordedCall late(Request::PUSH_PULL, 7, 0, {5}, 1);
+  f.shard.Exchange(late);
+  REQUIRE(late.finished());
+  CHECK(*late.status == absl::AbortedError("worker 1: the loss is nan"));
+  RecordedCall waits(Request::PULL, 7, 0);
+  waits.request.set_rounds(1);
+  f.shard.Exchange(waits);
+  REQUIRE(waits.finished());
+  CHECK(absl::IsAborted(*waits.status));
+  RecordedCall observer(Request::PULL, 7, -1);
+  f.shard.Exchange(observer);
+  CHECK(observer.reply_values == std::vector<float>{8});
+  CHECK(f.shard.counters().samples_applied == 0);
+}
+
 TEST_CASE("A shard saved inside a round goes on as if nothing had happened") {
   Fixture f;
   f.shard.SetLive({0, 1});

@@ -236,6 +236,41 @@ TEST_CASE("Every trainer goes on bit for bit from saved replicas and shards",
   CHECK_FALSE(Outcome(resumed, job.workers) == Outcome(stopped, job.workers));
 }
 
+TEST_CASE("No trainer moves the center farther than it says", "[trainers]") {
+  const std::string name = GENERATE(from_range(TrainerNames()));
+  std::vector<std::map<std::string, std::string>> sets = {{}};
+  if (name == "downpour") {
+    sets = {{{"form", "delta"}}};
+    for (const std::string& rule : OptimizerNames()) {
+      sets.push_back({{"form", "gradient"},
+                      {"server_optimizer", rule},
+                      {"server_lr", "0.3"}});
+    }
+  }
+  for (const auto& set : sets) {
+    const MadeTrainer made = *MakeTrainer(name, set, {});
+    const auto reach = double{made.trainer->traits().reach};
+    CAPTURE(name, set, reach);
+    Shard shard(5);
+    Flat value(5);
+    for (int step = 0; step < 50; ++step) {
+      ForEach([](float& v) { v = v * -1.7f + 0.3f; }, value);
+      value[step % 5] += static_cast<float>(step);
+      const float weight = step % 3 == 0 ? 4.0f : 0.5f;
+      const Flat before = shard.center.Clone();
+      const double limit =
+          reach *
+          (double{Largest(before.span())} + double{Largest(value.span())}) *
+          std::max(1.0f, weight);
+      made.trainer->Apply({.value = value, .weight = weight}, shard);
+      for (int64_t i = 0; i < 5; ++i) {
+        CHECK(double{std::abs(shard.center[i] - before[i])} <=
+              limit * (1 + 1e-6));
+      }
+    }
+  }
+}
+
 // Loses the answer to every push, so that it comes twice.
 class LostAnswers final : public ServerCalls {
  public:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 
 #include "base/serial.h"
 #include "trainers/replica.h"
@@ -66,6 +67,31 @@ TEST_CASE("A shard comes back with its center, version and slots") {
   CHECK(restored.slot("elastic", 3)[1] == -2);
   CHECK(restored.seen(1)[0] == 4);
   CHECK(restored.slot("elastic", 1)[1] == 0);
+}
+
+TEST_CASE("A change that leaves something infinite is undone whole") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const int bad = GENERATE(0, 1, 2);  // nothing, the center, a slot
+  CAPTURE(bad);
+  Shard shard(2);
+  shard.center[0] = 1;
+  shard.slot("old")[1] = 2;
+  shard.slots.number("steps") = 3;
+  shard.Try([&] { shard.slot("old")[0] = 7; });
+  const std::string before = Saved(shard);
+  const bool kept = shard.Try([&] {
+    shard.center[1] = bad == 1 ? -kInfinity : 5;
+    shard.slot("old")[1] = 9;
+    shard.slot("new")[0] = bad == 2 ? std::nanf("") : 4;
+    shard.slot("old")[0] = 8;
+    shard.slots.number("steps") += 1;
+  });
+  CHECK(kept == (bad == 0));
+  CHECK(shard.center[1] == (kept ? 5 : 0));
+  CHECK(shard.slot("old")[0] == (kept ? 8 : 7));
+  CHECK(shard.slot("old")[1] == (kept ? 9 : 2));
+  CHECK(shard.slot("new")[0] == (kept ? 4 : 0));
+  CHECK(shard.slots.number("steps") == (kept ? 4 : 3));
 }
 
 // Local steps on 5 floats with gradients that depend on x.
