@@ -21,8 +21,9 @@ constexpr double kSafe = std::numeric_limits<float>::max() / 2;
 
 }  // namespace
 
-HostedShard::HostedShard(int index, int64_t size, const Trainer& trainer,
-                         int64_t job_samples, Clock& clock)
+HostedShard::HostedShard(int index, int64_t size, int64_t statistics,
+                         const Trainer& trainer, int64_t job_samples,
+                         Clock& clock)
     : index_(index),
       size_(size),
       trainer_(trainer),
@@ -30,7 +31,7 @@ HostedShard::HostedShard(int index, int64_t size, const Trainer& trainer,
       reach_(trainer.traits().reach),
       job_samples_(job_samples),
       clock_(clock),
-      shard_(size) {}
+      shard_(size, statistics) {}
 
 void HostedShard::Exchange(ExchangeCall& call) {
   const absl::StatusOr<float> largest = CheckExchange(call, index_, size_);

@@ -22,10 +22,11 @@ namespace monsoon {
 // Thread-safe. Calls are finished and memory is checked outside the lock.
 class HostedShard {
  public:
-  // `index` is the shard's in the job, for messages. `job_samples` are those of
-  // one pass over the data. `trainer` and `clock` outlive the shard.
-  HostedShard(int index, int64_t size, const Trainer& trainer,
-              int64_t job_samples, Clock& clock);
+  // `index` is the shard's in the job, for messages. The last `statistics` of
+  // its `size` floats are statistics. `job_samples` are those of one pass over
+  // the data. `trainer` and `clock` outlive the shard.
+  HostedShard(int index, int64_t size, int64_t statistics,
+              const Trainer& trainer, int64_t job_samples, Clock& clock);
 
   // Serves a call whose sender was checked. Finishes it now, or parks it.
   void Exchange(ExchangeCall& call);

@@ -74,8 +74,12 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
   for (size_t i = 0; i < shards.size(); ++i) {
     if (shards[i].server != server) continue;
     const int index = static_cast<int>(i);
+    const int64_t end = shards[i].offset + shards[i].size;
+    const int64_t statistics =
+        std::clamp<int64_t>(end - layout.parameters(), 0, shards[i].size);
     job->shards_[index] = std::make_unique<HostedShard>(
-        index, shards[i].size, *job->trainer_.trainer, spec.samples(), clock);
+        index, shards[i].size, statistics, *job->trainer_.trainer,
+        spec.samples(), clock);
   }
   return job;
 }

@@ -12,6 +12,8 @@
 // Errors:   whatever Link returns; x is then undefined.
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
+// Statistics (batch norm): the mean over the workers of their deltas is added
+//           to c, not divided by k.
 // Cost:     one PushPull of P floats each way per window; the replica keeps
 //           the center, and the update lies in r.gradient, which is free then.
 // Departs:  a last window that is not full is divided by the steps in it, not
@@ -39,6 +41,7 @@ class Adag final : public Trainer {
     ForEach([k = static_cast<float>(r.pending)](float& u, float x,
                                                 float c) { u = (x - c) / k; },
             update, r.x, r.center());
+    r.PutStatistics(update);
     RETURN_IF_ERROR(link.PushPull(update, r.x));
     r.KeepCenter(r.x);
     return absl::OkStatus();

@@ -11,6 +11,7 @@
 // Errors:   whatever Link returns; x is unchanged if PushPull fails.
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
+// Statistics (batch norm) are averaged like everything else.
 // Cost:     one PushPull of P floats each way per window. The server keeps each
 //           worker's last e (a repeated push is answered with it): workers x
 //           model bytes. On the worker e lies in r.gradient, free then.

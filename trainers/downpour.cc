@@ -16,13 +16,20 @@
 //           the gradient form; whatever Link returns, x is then undefined.
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
+// Statistics (batch norm): in both forms the mean over the workers of their
+//           deltas is added to c; ServerOpt does not see them.
+// Schedules: a push carries the worker's factor as its weight, by which
+//           server_lr is multiplied (gradient form).
 // Cost:     one PushPull of P floats each way per window. Gradient form: one
-//           replica slot for windows above 1, none for 1; on the server the
-//           slots of server_optimizer. Delta form: the replica keeps the
-//           center, and the update lies in r.gradient, which is free then.
+//           replica slot for windows above 1, none for 1 (a pass more for
+//           clipping or decay); on the server the slots of server_optimizer.
+//           Delta form: the replica keeps the center, and the update lies in
+//           r.gradient, which is free then.
 // Departs:  one period for pushing and fetching, in one atomic request per
 //           shard, where the paper has two periods and three loose threads. The
 //           last step of a window moves no x, as the reply overwrites it.
+#include <algorithm>
+
 #include "base/status_macros.h"
 #include "trainers/trainer.h"
 
@@ -50,7 +57,7 @@ class Downpour final : public Trainer {
         .replies = Payload::kCenter};
     if (!sends_gradients_) traits.reach = 1;
     if (sends_gradients_ && server_->is_plain_sgd()) {
-      traits.reach = server_->lr();
+      traits.reach = std::max(1.0f, server_->lr());  // statistics: 1
     }
     return traits;
   }
@@ -64,28 +71,32 @@ class Downpour final : public Trainer {
           "server_optimizer=NAME for the rule on the servers), or --set "
           "form=delta");
     }
-    return link.Pull(r.x);
+    RETURN_IF_ERROR(link.Pull(r.x));
+    r.KeepCenter(r.statistics());
+    return absl::OkStatus();
   }
 
   // The gradient form sums the window's gradients: backward itself writes the
   // first and adds the last, so only those in between cost a pass.
   GradientSink Sink(Replica& r) const override {
-    if (!sends_gradients_ || IsBetween(r)) return {r.gradient};
+    if (!sends_gradients_ || !BackwardSums(r)) return {r.gradient};
     return {Sum(r), 1, r.pending == 0 ? 0.0f : 1.0f};
   }
 
   void AfterGradient(Replica& r) const override {
     if (!sends_gradients_) return r.LocalStep();
-    if (r.pending + 1 >= window_) return;  // the exchange overwrites x
-    const float lr = r.optimizer().lr();
-    if (!IsBetween(r)) {
+    const float lr = r.lr();
+    if (BackwardSums(r)) {
+      if (IsLast(r)) return;  // the exchange overwrites x
       ForEach([lr](float& x, float g) { x -= lr * g; }, r.x, Sum(r));
       return;
     }
+    r.PrepareGradient();
+    if (window_ == 1) return;
     ForEach(
-        [lr](float& x, float& sum, float g) {
+        [lr, is_first = r.pending == 0](float& x, float& sum, float g) {
           x -= lr * g;
-          sum += g;
+          sum = is_first ? g : sum + g;
         },
         r.x, Sum(r), r.gradient);
   }
@@ -93,23 +104,36 @@ class Downpour final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    if (sends_gradients_) {
-      absl::Status status = link.PushPull(Sum(r), r.x);
-      // Where the loop looks for what a server refused.
-      if (!status.ok()) r.gradient.CopyFrom(Sum(r));
+    Flat& update = sends_gradients_ ? Sum(r) : r.gradient;
+    if (!sends_gradients_) {
+      ForEach([](float& u, float x, float c) { u = x - c; }, update, r.x,
+              r.center());
+    }
+    r.PutStatistics(update);
+    // The servers' rate follows the schedule of the worker who pushes.
+    const float weight = sends_gradients_ ? r.lr_factor() : 1;
+    const absl::Status status = link.PushPull(update, r.x, weight);
+    if (!status.ok()) {
+      r.gradient.CopyFrom(update);  // where the loop looks for what is wrong
       return status;
     }
-    Flat& update = r.gradient;
-    ForEach([](float& u, float x, float c) { u = x - c; }, update, r.x,
-            r.center());
-    RETURN_IF_ERROR(link.PushPull(update, r.x));
-    r.KeepCenter(r.x);
+    if (sends_gradients_) {
+      r.KeepCenter(r.statistics());
+    } else {
+      r.KeepCenter(r.x);
+    }
     return absl::OkStatus();
   }
 
   void Apply(const Update& update, Shard& shard) const override {
     if (!sends_gradients_) return Trainer::Apply(update, shard);
-    server_->Step(update.value, shard.center, shard.slots);
+    Flat center = shard.center.Slice(0, shard.parameters);
+    server_->Step(server_->lr() * update.weight,
+                  update.value.Slice(0, shard.parameters), center, shard.slots);
+    const int64_t statistics = shard.center.size() - shard.parameters;
+    Flat rest = shard.center.Slice(shard.parameters, statistics);
+    const Flat deltas = update.value.Slice(shard.parameters, statistics);
+    ForEach([](float& c, float u) { c += u; }, rest, deltas);
   }
 
  private:
@@ -124,9 +148,11 @@ class Downpour final : public Trainer {
         static_cast<float>(lr));
   }
 
-  // Neither the first nor the last step of a window comes next.
-  bool IsBetween(const Replica& r) const {
-    return r.pending > 0 && r.pending + 1 < window_;
+  // The step at hand is the last of its window.
+  bool IsLast(const Replica& r) const { return r.pending + 1 >= window_; }
+  // Backward adds to the sum by itself: nobody needs the single gradient.
+  bool BackwardSums(const Replica& r) const {
+    return !r.prepares_gradient() && (r.pending == 0 || IsLast(r));
   }
   // The window's gradients; a window of one step needs no memory of its own.
   Flat& Sum(Replica& r) const {

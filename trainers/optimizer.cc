@@ -15,73 +15,88 @@ namespace {
 
 constexpr float kMomentum = 0.9f;
 
+// The part of a slot that belongs to x.
+Flat Part(Slots& slots, const char* name, int64_t offset, const Flat& x) {
+  return slots.vector(name).Slice(offset, x.size());
+}
+
 class Sgd final : public Optimizer {
  public:
   explicit Sgd(float lr) : Optimizer(lr) {}
   bool is_plain_sgd() const override { return true; }
-  void Step(const Flat& gradient, Flat& x, Slots&) const override {
-    ForEach([lr = lr()](float& xi, float g) { xi -= lr * g; }, x, gradient);
+  void StepRange(float rate, const Flat& gradient, Flat& x, Slots&,
+                 int64_t) const override {
+    ForEach([rate](float& xi, float g) { xi -= rate * g; }, x, gradient);
   }
 };
 
 class Momentum final : public Optimizer {
  public:
   explicit Momentum(float lr) : Optimizer(lr) {}
-  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+  void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
+                 int64_t offset) const override {
+    Flat velocity = Part(slots, "velocity", offset, x);
     ForEach(
-        [lr = lr()](float& xi, float& v, float g) {
+        [rate](float& xi, float& v, float g) {
           v = kMomentum * v + g;
-          xi -= lr * v;
+          xi -= rate * v;
         },
-        x, slots.vector("velocity"), gradient);
+        x, velocity, gradient);
   }
 };
 
 class Nesterov final : public Optimizer {
  public:
   explicit Nesterov(float lr) : Optimizer(lr) {}
-  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+  void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
+                 int64_t offset) const override {
+    Flat velocity = Part(slots, "velocity", offset, x);
     ForEach(
-        [lr = lr()](float& xi, float& v, float g) {
+        [rate](float& xi, float& v, float g) {
           v = kMomentum * v + g;
-          xi -= lr * (g + kMomentum * v);
+          xi -= rate * (g + kMomentum * v);
         },
-        x, slots.vector("velocity"), gradient);
+        x, velocity, gradient);
   }
 };
 
 class Adagrad final : public Optimizer {
  public:
   explicit Adagrad(float lr) : Optimizer(lr) {}
-  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+  void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
+                 int64_t offset) const override {
     constexpr float kEpsilon = 1e-10f;
+    Flat squares = Part(slots, "squares", offset, x);
     ForEach(
-        [lr = lr()](float& xi, float& sum, float g) {
+        [rate](float& xi, float& sum, float g) {
           sum += g * g;
-          xi -= lr * g / (std::sqrt(sum) + kEpsilon);
+          xi -= rate * g / (std::sqrt(sum) + kEpsilon);
         },
-        x, slots.vector("squares"), gradient);
+        x, squares, gradient);
   }
 };
 
 class Adam final : public Optimizer {
  public:
   explicit Adam(float lr) : Optimizer(lr) {}
-  void Step(const Flat& gradient, Flat& x, Slots& slots) const override {
+  void Begin(Slots& slots) const override { slots.number("steps") += 1; }
+  void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
+                 int64_t offset) const override {
     constexpr float kBeta1 = 0.9f, kBeta2 = 0.999f, kEpsilon = 1e-8f;
-    double& t = slots.number("steps");
-    t += 1;
+    const double t = slots.number("steps");
     // Both corrections of the zero start, once for all elements.
-    const auto rate =
-        static_cast<float>(lr() / (1 - std::pow(double{kBeta1}, t)));
+    const auto scale =
+        static_cast<float>(rate / (1 - std::pow(double{kBeta1}, t)));
     const auto grow = static_cast<float>(1 / (1 - std::pow(double{kBeta2}, t)));
+    Flat mean = Part(slots, "mean", offset, x);
+    Flat squares = Part(slots, "squares", offset, x);
     ForEach(
-        [rate, grow](float& xi, float& m, float& q, float g) {
+        [scale, grow](float& xi, float& m, float& q, float g) {
           m = kBeta1 * m + (1 - kBeta1) * g;
           q = kBeta2 * q + (1 - kBeta2) * g * g;
-          xi -= rate * m / (std::sqrt(grow * q) + kEpsilon);
+          xi -= scale * m / (std::sqrt(grow * q) + kEpsilon);
         },
-        x, slots.vector("mean"), slots.vector("squares"), gradient);
+        x, mean, squares, gradient);
   }
 };
 

@@ -12,19 +12,33 @@
 
 namespace monsoon {
 
-// A rule that moves x along a gradient: x <- x - lr * direction(gradient).
+// A rule that moves x along a gradient: x <- x - rate * direction(gradient).
 // The same object is a local optimizer on a replica and a server optimizer on
 // a shard: it is immutable, and all it remembers lies in the slots that come
-// with x. Elementwise, hence indifferent to how x is cut into shards.
-// Safe from any thread.
+// with x. Elementwise, hence indifferent to how x is cut into shards, or a step
+// into ranges. Safe from any thread.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // One step. gradient, x and the slots' vectors have one size; `gradient` is
-  // not kept.
-  virtual void Step(const Flat& gradient, Flat& x, Slots& slots) const = 0;
+  // One step: Begin, and StepRange over all. `gradient` is not kept.
+  void Step(float rate, const Flat& gradient, Flat& x, Slots& slots) const {
+    Begin(slots);
+    StepRange(rate, gradient, x, slots, 0);
+  }
+  // One step at lr().
+  void Step(const Flat& gradient, Flat& x, Slots& slots) const {
+    Step(lr_, gradient, x, slots);
+  }
+  // Once before the ranges of a step: counts it, for rules that do.
+  virtual void Begin(Slots&) const {}
+  // A part of a step: `x` and `gradient` are the same range of the whole, which
+  // starts at `offset` of the slots' vectors. The ranges of a step may come in
+  // any order, as soon as their gradients are there.
+  virtual void StepRange(float rate, const Flat& gradient, Flat& x,
+                         Slots& slots, int64_t offset) const = 0;
+  // The rate that was asked for; what a step takes may be less of it.
   float lr() const { return lr_; }
-  // True for x <- x - lr * gradient without memory.
+  // True for x <- x - rate * gradient without memory.
   virtual bool is_plain_sgd() const { return false; }
 
  protected:

@@ -4,15 +4,35 @@
 #include "base/status_macros.h"
 
 namespace monsoon {
+namespace {
 
-Replica::Replica(int rank, int64_t parameters, const Optimizer& optimizer)
+ParameterLayout OneTensor(int64_t size) {
+  ParameterLayout layout;
+  layout.Add("x", {size}, TensorKind::kWeight);
+  return layout;
+}
+
+}  // namespace
+
+Replica::Replica(int rank, const ParameterLayout& layout,
+                 const Optimizer& optimizer, const LocalRules& rules)
     : worker(rank),
-      x(parameters),
-      gradient(parameters),
+      x(layout.size()),
+      gradient(layout.size()),
       optimizer_(optimizer),
-      slots_(parameters),
-      optimizer_slots_(parameters),
-      center_(std::make_shared<Flat>()) {}
+      rules_(rules),
+      parameters_(layout.parameters()),
+      slots_(layout.size()),
+      optimizer_slots_(parameters_),
+      center_(std::make_shared<Flat>()) {
+  for (const TensorSpec& tensor : layout.tensors()) {
+    if (tensor.kind != TensorKind::kWeight) continue;
+    decayed_.push_back({tensor.offset, tensor.size()});
+  }
+}
+
+Replica::Replica(int rank, int64_t weights, const Optimizer& optimizer)
+    : Replica(rank, OneTensor(weights), optimizer) {}
 
 const Flat& Replica::center() const { return *center_; }
 
@@ -23,10 +43,53 @@ void Replica::KeepCenter(const Flat& center) {
   center_->CopyFrom(center);
 }
 
+void Replica::PutStatistics(Flat& update) {
+  const int64_t count = x.size() - parameters_;
+  if (count == 0) return;
+  Flat to = update.Slice(parameters_, count);
+  const Flat here = statistics();
+  const Flat there = center_->Slice(center_->size() - count, count);
+  ForEach([n = static_cast<float>(rules_.workers)](
+              float& u, float s, float c) { u = (s - c) / n; },
+          to, here, there);
+}
+
+void Replica::BeginStep() {
+  lr_factor_ = rules_.schedule.Factor(static_cast<double>(samples) /
+                                      rules_.epoch_samples);
+}
+
+void Replica::PrepareGradient() {
+  if (rules_.clip_norm > 0) {
+    Flat parameters = gradient.Slice(0, parameters_);
+    const double norm = Norm(parameters);
+    if (norm > double{rules_.clip_norm}) {
+      const auto scale = static_cast<float>(double{rules_.clip_norm} / norm);
+      ForEach([scale](float& g) { g *= scale; }, parameters);
+    }
+  }
+  if (rules_.weight_decay == 0) return;
+  for (const Range& range : decayed_) {
+    Flat g = gradient.Slice(range.offset, range.size);
+    const Flat weights = x.Slice(range.offset, range.size);
+    ForEach(
+        [decay = rules_.weight_decay](float& to, float w) { to += decay * w; },
+        g, weights);
+  }
+}
+
+void Replica::LocalStep() {
+  PrepareGradient();
+  Flat parameters = x.Slice(0, parameters_);
+  optimizer_.Step(lr(), gradient.Slice(0, parameters_), parameters,
+                  optimizer_slots_);
+}
+
 void Replica::Save(Writer& writer) const {
-  writer.Int(step);
-  writer.Int(pending);
-  writer.Int(pending_samples);
+  for (int64_t count : {step, samples, pending, pending_samples}) {
+    writer.Int(count);
+  }
+  writer.Double(double{lr_factor_});
   writer.Floats(x);
   writer.Floats(*center_);
   slots_.Save(writer);
@@ -34,9 +97,12 @@ void Replica::Save(Writer& writer) const {
 }
 
 absl::Status Replica::Load(Reader& reader) {
-  RETURN_IF_ERROR(reader.Int(step));
-  RETURN_IF_ERROR(reader.Int(pending));
-  RETURN_IF_ERROR(reader.Int(pending_samples));
+  for (int64_t* count : {&step, &samples, &pending, &pending_samples}) {
+    RETURN_IF_ERROR(reader.Int(*count));
+  }
+  double factor = 1;
+  RETURN_IF_ERROR(reader.Double(factor));
+  lr_factor_ = static_cast<float>(factor);
   RETURN_IF_ERROR(reader.Floats(x));
   center_ = std::make_shared<Flat>();
   RETURN_IF_ERROR(reader.Floats(*center_));

@@ -4,47 +4,102 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/flat.h"
+#include "base/layout.h"
 #include "trainers/optimizer.h"
+#include "trainers/schedule.h"
 #include "trainers/slots.h"
 
 namespace monsoon {
 
+// What a worker does whatever its trainer and optimizer. A value.
+struct LocalRules {
+  // Times the parameter is added to its gradient: L2, as PyTorch's SGD has it.
+  // Tensors of kind kWeight alone.
+  float weight_decay = 0;
+  // A longer gradient is scaled to this Euclidean norm, over all parameters and
+  // before decay is added (Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063). 0:
+  // none is too long.
+  float clip_norm = 0;
+  Schedule schedule;
+  // Of this worker, in one epoch: turns samples into the schedule's epochs.
+  double epoch_samples = 1;
+  // That push statistics to one center, which takes their mean.
+  int workers = 1;
+};
+
 // A worker's copy of the parameters and everything that it knows: what a
 // trainer's worker half reads and writes. One thread at a time.
+//
+// Vectors have P floats: the parameters, and behind them the statistics (batch
+// norm), which the model itself moves in x, and whose gradient is 0.
 class Replica {
  public:
   // `optimizer` outlives the replica.
-  Replica(int worker, int64_t parameters, const Optimizer& optimizer);
+  Replica(int worker, const ParameterLayout& layout, const Optimizer& optimizer,
+          const LocalRules& rules = {});
+  // Of one tensor of weights, without rules.
+  Replica(int worker, int64_t weights, const Optimizer& optimizer);
 
   const int worker;
   Flat x;                       // [P]
   Flat gradient;                // [P], of the mean loss over the last batch
   int64_t step = 0;             // local steps so far
+  int64_t samples = 0;          // samples of those
   int64_t pending = 0;          // local steps since the last exchange
   int64_t pending_samples = 0;  // samples of those
 
-  // The center as last pulled, for trainers that keep it; else empty. Replicas
-  // may share one: it never changes.
+  // The center as last pulled, or its statistics, for trainers that keep it;
+  // else empty. Replicas may share one: it never changes.
   const Flat& center() const;
-  // Keeps a copy of `center`.
+  // Keeps a copy of `center`, which is whole or its statistics alone.
   void KeepCenter(const Flat& center);
 
   // State of the trainer, by name; [P] zeros at first.
   Flat& slot(const std::string& name) { return slots_.vector(name); }
   double& number(const std::string& name) { return slots_.number(name); }
 
+  // The statistics in x; empty where the model has none.
+  Flat statistics() { return x.Slice(parameters_, x.size() - parameters_); }
+  // Writes the statistics' part of an update [P] that is added to the center:
+  // the way that they have gone since center() was kept, divided by the
+  // workers. So the center's follow the mean of what the workers see; a sum of
+  // n deltas overshoots from n = 2 on, and may turn a variance negative.
+  void PutStatistics(Flat& update);
+
   const Optimizer& optimizer() const { return optimizer_; }
-  // x moves along `gradient` by the local optimizer.
-  void LocalStep() { optimizer_.Step(gradient, x, optimizer_slots_); }
+  // What the schedule makes of the rate, for the step at hand; 1 at first.
+  float lr_factor() const { return lr_factor_; }
+  // The rate of that step.
+  float lr() const { return optimizer_.lr() * lr_factor_; }
+  // A step begins: brings lr() up to date.
+  void BeginStep();
+
+  // True where PrepareGradient may change something.
+  bool prepares_gradient() const {
+    return rules_.clip_norm > 0 || rules_.weight_decay > 0;
+  }
+  // `gradient` is that of one batch: clips it, and adds the weights' decay.
+  void PrepareGradient();
+  // PrepareGradient, and x moves along `gradient` by the local optimizer.
+  void LocalStep();
 
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
 
  private:
+  struct Range {
+    int64_t offset, size;
+  };
+
   const Optimizer& optimizer_;
+  const LocalRules rules_;
+  const int64_t parameters_;
+  std::vector<Range> decayed_;
+  float lr_factor_ = 1;
   Slots slots_;
   Slots optimizer_slots_;
   // Shared: whoever pulled the same version may hold the same center.

@@ -16,8 +16,13 @@ namespace monsoon {
 // under the lock of the server that holds it. n is the size of the shard.
 class Shard {
  public:
-  explicit Shard(int64_t size) : center(size), slots(size) {}
+  // The last `statistics` of `size` floats are statistics (batch norm).
+  explicit Shard(int64_t size, int64_t statistics = 0)
+      : parameters(size - statistics), center(size), slots(size) {}
 
+  // The floats in front of the statistics: what an optimizer may move. What
+  // workers push for the rest is a delta, to be added.
+  const int64_t parameters;
   Flat center;          // [n]
   int64_t version = 0;  // rounds applied
   Slots slots;

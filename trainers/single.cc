@@ -2,7 +2,8 @@
 // Single: one worker, no exchange; what every other trainer is compared with.
 //
 // Source:   the textbook; stochastic gradient descent, Robbins and Monro 1951.
-// Rule:     x <- Opt(x, g(x)) for every mini-batch.
+// Rule:     x <- Opt(x, g(x)) for every mini-batch; statistics (batch norm) are
+//           where the model has put them.
 // Symbols:  x replica.x, g replica.gradient; [P] float32.
 // Errors:   whatever Link returns from the first pull.
 // Threads:  immutable, safe from any thread.

@@ -72,14 +72,15 @@ class Link {
 
 // A push as the server half sees it; in a round of several, their mean.
 struct Update {
-  const Flat& value;  // [n], finite
+  const Flat& value;  // [n], finite; for statistics a delta
+  // As pushed: of a round of several it is the sum.
   float weight = 1;
   int worker = 0;
   // Rounds of this shard between the worker's last pull and this update.
   int64_t staleness = 0;
   int64_t local_steps = 0;
   int64_t samples = 0;
-  // Passes over the data done by all workers together.
+  // Passes over the data done by all workers together, before this update.
   double progress = 0;
 };
 
@@ -117,8 +118,10 @@ class Trainer {
   }
   // What the update is worth: scales its value; 0 refuses it.
   virtual float Discount(const Update&) const { return 1; }
-  // Default: center += value. A shard undoes what makes its center, or a slot
-  // named here, infinite, and answers with an error.
+  // Default: center += value, statistics included; a rule of another kind moves
+  // the first shard.parameters floats and adds to the rest. A shard undoes what
+  // makes its center, or a slot named here, infinite, and answers with an
+  // error.
   virtual void Apply(const Update& update, Shard& shard) const;
   // What a PushPull answers, right after Apply and again when the same push is
   // repeated later: the center (default), or a slot of the worker's.

@@ -18,6 +18,9 @@
 namespace monsoon {
 namespace {
 
+// Of what becomes a float.
+constexpr double kLargest = std::numeric_limits<float>::max();
+
 template <typename Value>
 std::string Shortest(Value value) {
   char text[64];
@@ -71,7 +74,8 @@ std::string Accepted(const OptionField& field) {
                     Shortest(field.min));
   }
   if (std::isfinite(field.max)) {
-    absl::StrAppend(&accepted, ", at most ", Shortest(field.max));
+    absl::StrAppend(&accepted, field.max_open ? ", below " : ", at most ",
+                    Shortest(field.max));
   }
   return accepted;
 }
@@ -114,7 +118,8 @@ absl::Status OptionField::Check(const Options& options) const {
           return true;
         } else {
           const double number = Number(value);
-          return (min_open ? number > min : number >= min) && number <= max;
+          return (min_open ? number > min : number >= min) &&
+                 (max_open ? number < max : number <= max);
         }
       },
       member);
@@ -143,7 +148,31 @@ const std::vector<OptionField>& OptionFields() {
       {"optimizer", "NAME", Listed("of the workers: ", OptimizerNames()),
        &Options::optimizer, Use::kFileAndJob},
       {"lr", "X", "learning rate of the workers", &Options::lr,
-       Use::kFileAndJob, 0, std::numeric_limits<float>::max(), true},
+       Use::kFileAndJob, 0, kLargest, true},
+      {"lr-schedule", "NAME",
+       "of the learning rate: constant, step (cut by --lr-decay every "
+       "--lr-step-epochs) or cosine (to 0)",
+       &Options::lr_schedule, Use::kFileAndJob},
+      {"warmup", "E",
+       "epochs in which the rate grows from lr / workers to lr, before the "
+       "schedule",
+       &Options::warmup, Use::kFileAndJob, 0, 1 << 24},
+      {"lr-step-epochs", "E", "epochs between the cuts of the schedule step",
+       &Options::lr_step_epochs, Use::kFileAndJob, 0, 1 << 24},
+      {"lr-decay", "X", "what such a cut multiplies the rate by",
+       &Options::lr_decay, Use::kFileAndJob, 0, 1, true},
+      {"weight-decay", "X",
+       "times each weight is added to its gradient (L2); not for biases and "
+       "normalization",
+       &Options::weight_decay, Use::kFileAndJob, 0, kLargest},
+      {"clip-norm", "X",
+       "scale longer gradients down to this norm; 0 for no limit",
+       &Options::clip_norm, Use::kFileAndJob, 0, kLargest},
+      {"label-smoothing", "X",
+       "part of each label that is spread evenly over all classes",
+       &Options::label_smoothing, Use::kFileAndJob, 0, 1, false, true},
+      {"precision", "NAME", "of the workers' arithmetic: fp32 or bf16",
+       &Options::precision, Use::kFileAndJob},
       {"seed", "K", "of initial weights and shuffles", &Options::seed,
        Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
       {"device", "NAME", "auto, cpu or cuda", &Options::device},

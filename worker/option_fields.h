@@ -32,10 +32,11 @@ struct OptionField {
   std::string help;
   Member member;
   Use use = kFile;
-  // Of numbers (durations in seconds); what is accepted, inclusive unless open.
+  // Of numbers (durations in seconds): what is accepted, inclusive unless open.
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   bool min_open = false;
+  bool max_open = false;
 
   // "batch_size", as in summaries and JobSpec.settings.
   std::string key() const;

@@ -39,6 +39,10 @@ absl::Status CheckNames(const Options& options) {
       CheckName("optimizer", "optimizer", options.optimizer, OptimizerNames()));
   RETURN_IF_ERROR(
       CheckName("device", "device", options.device, {"auto", "cpu", "cuda"}));
+  RETURN_IF_ERROR(CheckName("lr-schedule", "schedule", options.lr_schedule,
+                            {"constant", "step", "cosine"}));
+  RETURN_IF_ERROR(
+      CheckName("precision", "precision", options.precision, {"fp32", "bf16"}));
   return CheckName("transport", "transport", options.transport,
                    {"auto", "inproc", "shm", "grpc"});
 }
@@ -53,10 +57,42 @@ absl::Status CheckNumbers(const Options& options) {
   return absl::OkStatus();
 }
 
+// What a schedule needs to mean something.
+absl::Status CheckSchedule(const Options& options) {
+  const bool steps = options.lr_schedule == "step";
+  if (steps && options.lr_step_epochs == 0) {
+    return absl::InvalidArgumentError(
+        "--lr-step-epochs: found \"0\", expected a number above 0 with "
+        "--lr-schedule step");
+  }
+  if (!steps && options.lr_step_epochs > 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--lr-step-epochs ", options.lr_step_epochs, ": found --lr-schedule ",
+        options.lr_schedule, ", expected --lr-schedule step"));
+  }
+  if (options.warmup > options.epochs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--warmup: found \"", options.warmup,
+                     "\", expected a number, at least 0, at most --epochs ",
+                     options.epochs));
+  }
+  return absl::OkStatus();
+}
+
+Schedule::Shape ShapeOf(const std::string& name) {
+  if (name == "step") return Schedule::Shape::kStep;
+  if (name == "cosine") return Schedule::Shape::kCosine;
+  return Schedule::Shape::kConstant;
+}
+
 absl::Status CheckPresent(const Options& options) {
   if (options.device == "cuda") {
     return absl::InvalidArgumentError(
         "--device cuda: this build is for the CPU alone; use --device cpu");
+  }
+  if (options.precision == "bf16") {
+    return absl::InvalidArgumentError(
+        "--precision bf16: not in this version; use fp32");
   }
   if (options.transport == "shm") {
     return absl::InvalidArgumentError(
@@ -101,6 +137,7 @@ absl::Status ResolveOptions(Options& options) {
   }
   RETURN_IF_ERROR(CheckNames(options));
   RETURN_IF_ERROR(CheckNumbers(options));
+  RETURN_IF_ERROR(CheckSchedule(options));
   RETURN_IF_ERROR(CheckPresent(options));
   if (options.device == "auto") options.device = "cpu";
 
@@ -118,6 +155,19 @@ absl::StatusOr<MadeTrainer> TrainerOf(const Options& options) {
                       .seed = options.seed,
                       .lr = static_cast<float>(options.lr),
                       .optimizer = options.optimizer});
+}
+
+LocalRules LocalRulesOf(const Options& options, int64_t epoch_samples) {
+  return {.weight_decay = static_cast<float>(options.weight_decay),
+          .clip_norm = static_cast<float>(options.clip_norm),
+          .schedule = {.shape = ShapeOf(options.lr_schedule),
+                       .epochs = static_cast<double>(options.epochs),
+                       .warmup = options.warmup,
+                       .first = 1.0 / options.workers,
+                       .step_epochs = options.lr_step_epochs,
+                       .decay = options.lr_decay},
+          .epoch_samples = static_cast<double>(epoch_samples),
+          .workers = options.workers};
 }
 
 absl::Status CheckDataSize(const Options& options, int64_t samples) {

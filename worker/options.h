@@ -27,6 +27,14 @@ struct Options {
   int epochs = 1;
   std::string optimizer;  // empty: the trainer's default
   double lr = 0;          // 0: the trainer's default
+  std::string lr_schedule = "constant";
+  double warmup = 0;          // epochs
+  double lr_step_epochs = 0;  // of the schedule "step" alone
+  double lr_decay = 0.1;      // likewise
+  double weight_decay = 0;
+  double clip_norm = 0;  // 0: no limit
+  double label_smoothing = 0;
+  std::string precision = "fp32";
   uint64_t seed = 1;
   std::string device = "auto";
   std::string transport = "auto";
@@ -46,6 +54,10 @@ absl::Status ResolveOptions(Options& options);
 
 // The trainer of resolved options, with every hyper-parameter in force.
 absl::StatusOr<MadeTrainer> TrainerOf(const Options& options);
+
+// What a worker that has `epoch_samples` in each epoch does whatever its
+// trainer. `options` are resolved.
+LocalRules LocalRulesOf(const Options& options, int64_t epoch_samples);
 
 // What can be checked once the number of training samples is known: everybody
 // has some, and a whole batch. INVALID_ARGUMENT, before any work.

@@ -100,9 +100,10 @@ absl::Status Session::BuildJob() {
   ASSIGN_OR_RETURN(model_, Model::Build(options_.model, example, data_->classes,
                                         {options_.batch_size,
                                          static_cast<int>(loader_->tail())}));
-  const int64_t parameters = model_->layout().size();
-  shards_ = CutShards(parameters, options_.servers);
-  replica_ = std::make_unique<Replica>(rank_, parameters, *optimizer_);
+  shards_ = CutShards(model_->layout().size(), options_.servers);
+  replica_ = std::make_unique<Replica>(
+      rank_, model_->layout(), *optimizer_,
+      LocalRulesOf(options_, loader_->partition_size()));
 
   spec_.set_trainer(options_.trainer);
   spec_.mutable_hyper()->insert(trainer_.resolved.begin(),

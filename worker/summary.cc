@@ -191,7 +191,7 @@ Json Summarize(const SummaryInputs& inputs) {
   json["optimizer"] = options.optimizer;
   json["lr"] = Finite(options.lr);
   json["hyper"] = HyperOf(made);
-  json["precision"] = "fp32";
+  json["precision"] = options.precision;
   json["wire"] = "fp32";
   json["samples"] = sum.samples();
   json["samples_refused"] = sum.samples_refused();

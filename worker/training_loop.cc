@@ -15,12 +15,14 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
     if (replica_.pending > 0) RETURN_IF_ERROR(Exchange());
     return step;
   }
+  replica_.BeginStep();
   trainer_.BeforeGradient(replica_);
   step.loss = source_.Gradient(replica_.x, trainer_.Sink(replica_));
   if (!std::isfinite(step.loss)) return Diverged("the loss", step.loss);
   trainer_.AfterGradient(replica_);
   ++replica_.step;
   ++replica_.pending;
+  replica_.samples += step.samples;
   replica_.pending_samples += step.samples;
   if (trainer_.Due(replica_)) RETURN_IF_ERROR(Exchange());
   return step;

@@ -30,6 +30,26 @@ ToyJob SmallJob(const std::string& trainer) {
   return job;
 }
 
+// The same with statistics, biases and every local rule.
+ToyJob FullJob(const std::string& trainer) {
+  ToyJob job = SmallJob(trainer);
+  job.start.insert(job.start.end(), {3, 1, 0.5f});
+  job.biases = 2;
+  job.statistics = 3;
+  job.motion = [](int worker, int64_t step, Flat& statistics) {
+    const auto seen = static_cast<float>(2 * worker - step % 3);
+    ForEach([seen](float& s) { s += 0.1f * (seen - s); }, statistics);
+  };
+  job.rules.weight_decay = 0.01f;
+  job.rules.clip_norm = 40;
+  job.rules.schedule = {.shape = Schedule::Shape::kCosine,
+                        .epochs = 5,
+                        .warmup = 0.5,
+                        .first = 0.25};
+  job.rules.epoch_samples = 8;
+  return job;
+}
+
 // Uneven, the same every time: `steps` ranks below `workers`.
 std::vector<int> Schedule(int steps, int workers) {
   std::vector<int> schedule;
@@ -85,14 +105,16 @@ TEST_CASE("Every trainer gives the same bits when a schedule is replayed",
   const std::string name = GENERATE(from_range(TrainerNames()));
   CAPTURE(name);
   CHECK(Train(SmallJob(name)) == Train(SmallJob(name)));
+  CHECK(Train(FullJob(name)) == Train(FullJob(name)));
 }
 
 TEST_CASE("Every trainer gives the same bits on one shard and on three",
           "[trainers]") {
   const std::string name = GENERATE(from_range(TrainerNames()));
   const int servers = GENERATE(1, 3);
-  CAPTURE(name, servers);
-  ToyJob job = SmallJob(name);
+  const bool full = GENERATE(false, true);
+  CAPTURE(name, servers, full);
+  ToyJob job = full ? FullJob(name) : SmallJob(name);
   const Outcome one = Train(job);
   job.shards = 3;
   job.servers = servers;
@@ -178,10 +200,14 @@ class ShardHost final : public ServerCalls {
     if (shards_.empty()) {
       made_ = *MakeTrainer(spec.trainer(),
                            {spec.hyper().begin(), spec.hyper().end()}, {});
+      const int64_t parameters = LayoutFromProto(spec)->parameters();
       for (int i = 0; i < spec.shards_size(); ++i) {
+        const pb::Shard& shard = spec.shards(i);
+        const int64_t end = shard.offset() + shard.size();
         shards_.push_back(std::make_unique<HostedShard>(
-            i, spec.shards(i).size(), *made_.trainer, spec.samples(),
-            RealClock()));
+            i, shard.size(),
+            std::clamp<int64_t>(end - parameters, 0, shard.size()),
+            *made_.trainer, spec.samples(), RealClock()));
       }
     }
     return absl::OkStatus();
@@ -212,8 +238,9 @@ TEST_CASE("Every trainer goes on bit for bit from saved replicas and shards",
           "[trainers]") {
   const std::string name = GENERATE(from_range(TrainerNames()));
   const std::string optimizer = GENERATE("sgd", "adam");
-  CAPTURE(name, optimizer);
-  ToyJob job = SmallJob(name);
+  const bool full = GENERATE(false, true);
+  CAPTURE(name, optimizer, full);
+  ToyJob job = full ? FullJob(name) : SmallJob(name);
   job.optimizer = optimizer;
   job.shards = 2;
   job.make_server = [] { return std::make_unique<ShardHost>(); };
@@ -313,8 +340,9 @@ class LostAnswers final : public ServerCalls {
 TEST_CASE("Every trainer's repeated push is applied once, answered the same",
           "[trainers]") {
   const std::string name = GENERATE(from_range(TrainerNames()));
-  CAPTURE(name);
-  ToyJob job = SmallJob(name);
+  const bool full = GENERATE(false, true);
+  CAPTURE(name, full);
+  ToyJob job = full ? FullJob(name) : SmallJob(name);
   job.shards = 2;
   const Outcome once = Train(job);
   job.make_server = [] { return std::make_unique<LostAnswers>(); };

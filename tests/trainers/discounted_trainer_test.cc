@@ -29,6 +29,7 @@ class Discounted final : public Trainer {
     Flat& update = r.gradient;
     ForEach([](float& u, float x, float c) { u = x - c; }, update, r.x,
             r.center());
+    r.PutStatistics(update);
     RETURN_IF_ERROR(link.PushPull(update, r.x));
     r.KeepCenter(r.x);
     return absl::OkStatus();

@@ -79,6 +79,44 @@ TEST_CASE("An optimizer gives the same bits however x is cut") {
   CHECK(whole.span() == parts.span());
 }
 
+TEST_CASE("A step may be taken in ranges, in any order") {
+  const std::string name = GENERATE(from_range(OptimizerNames()));
+  CAPTURE(name);
+  const auto optimizer = *MakeOptimizer(name, 0.01f);
+  constexpr int64_t kSize = 37, kCut = 11;
+  Flat whole(kSize), parts(kSize), gradient(kSize);
+  Slots slots(kSize), part_slots(kSize);
+  for (int step = 0; step < 5; ++step) {
+    for (int64_t i = 0; i < kSize; ++i) {
+      gradient[i] =
+          static_cast<float>(std::cos(static_cast<double>(2 * i + step)));
+    }
+    const float rate = step == 2 ? 0.5f : 0.01f;
+    optimizer->Step(rate, gradient, whole, slots);
+    Flat first = parts.Slice(0, kCut), rest = parts.Slice(kCut, kSize - kCut);
+    optimizer->Begin(part_slots);
+    optimizer->StepRange(rate, gradient.Slice(kCut, kSize - kCut), rest,
+                         part_slots, kCut);
+    optimizer->StepRange(rate, gradient.Slice(0, kCut), first, part_slots, 0);
+  }
+  REQUIRE(whole[0] != 0);
+  CHECK(std::memcmp(whole.data(), parts.data(), kSize * sizeof(float)) == 0);
+}
+
+TEST_CASE("A step takes the rate that it is given") {
+  // Each rule's step is its rate times something that does not depend on it.
+  const std::string name = GENERATE(from_range(OptimizerNames()));
+  CAPTURE(name);
+  const auto optimizer = *MakeOptimizer(name, 0.5f);
+  Flat own(1), half(1), gradient(1);
+  gradient[0] = 3;
+  Slots own_slots(1), half_slots(1);
+  optimizer->Step(gradient, own, own_slots);
+  optimizer->Step(0.25f, gradient, half, half_slots);
+  REQUIRE(own[0] < 0);
+  CHECK(half[0] == Approx(own[0] / 2));
+}
+
 TEST_CASE("The registry lists five optimizers, sorted and described") {
   CHECK(OptimizerNames() == std::vector<std::string>{"adagrad", "adam",
                                                      "momentum", "nesterov",

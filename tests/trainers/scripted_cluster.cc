@@ -45,6 +45,24 @@ std::vector<ShardRange> Cut(const ToyJob& job) {
   return shards;
 }
 
+ParameterLayout LayoutOf(const ToyJob& job) {
+  const int rest = job.biases + job.statistics;
+  ParameterLayout layout;
+  layout.Add("x", {static_cast<int64_t>(job.start.size()) - rest},
+             TensorKind::kWeight);
+  if (job.biases > 0) layout.Add("b", {job.biases}, TensorKind::kNoDecay);
+  if (job.statistics > 0) {
+    layout.Add("s", {job.statistics}, TensorKind::kStatistic);
+  }
+  return layout;
+}
+
+LocalRules RulesOf(const ToyJob& job) {
+  LocalRules rules = job.rules;
+  rules.workers = job.workers;
+  return rules;
+}
+
 std::vector<float> Copy(const Flat& values) {
   return {values.span().begin(), values.span().end()};
 }
@@ -52,16 +70,24 @@ std::vector<float> Copy(const Flat& values) {
 // Endless batches of one sample, until told to end.
 class ToySource final : public GradientSource {
  public:
-  ToySource(int worker, int64_t parameters, const ToyGradient& gradient,
-            const Replica& replica)
+  ToySource(int worker, const ToyJob& job, const Replica& replica)
       : worker_(worker),
-        gradient_(gradient),
+        gradient_(job.gradient),
+        motion_(job.motion),
+        statistics_(job.statistics),
         replica_(replica),
-        scratch_(parameters) {}
+        scratch_(replica.x.size()) {}
 
   int Next() override { return ended ? 0 : 1; }
   float Gradient(Flat& x, const GradientSink& sink) override {
     gradient_(worker_, replica_.step, x, scratch_);
+    const int64_t parameters = x.size() - statistics_;
+    Flat no_gradient = scratch_.Slice(parameters, statistics_);
+    ForEach([](float& g) { g = 0; }, no_gradient);
+    if (motion_) {
+      Flat statistics = x.Slice(parameters, statistics_);
+      motion_(worker_, replica_.step, statistics);
+    }
     ForEach([beta = sink.beta, scale = sink.scale](
                 float& into, float g) { into = beta * into + scale * g; },
             sink.into, scratch_);
@@ -73,6 +99,8 @@ class ToySource final : public GradientSource {
  private:
   const int worker_;
   const ToyGradient gradient_;
+  const ToyMotion motion_;
+  const int statistics_;
   const Replica& replica_;
   Flat scratch_;
 };
@@ -100,10 +128,9 @@ class ScriptedCluster::Worker {
  public:
   Worker(const ToyJob& job, const Trainer& trainer, const Optimizer& optimizer,
          const ShardLink::Config& config)
-      : replica(config.worker, static_cast<int64_t>(job.start.size()),
-                optimizer),
+      : replica(config.worker, LayoutOf(job), optimizer, RulesOf(job)),
         link(config, RealClock()),
-        source(config.worker, replica.x.size(), job.gradient, replica),
+        source(config.worker, job, replica),
         loop(trainer, replica, link, source) {
     link.Attach(replica);
   }
@@ -147,10 +174,7 @@ void ScriptedCluster::Join(int worker) {
   for (const auto& [key, value] : made_.resolved) {
     (*spec.mutable_hyper())[key] = value;
   }
-  ParameterLayout layout;
-  layout.Add("x", {static_cast<int64_t>(job_.start.size())},
-             TensorKind::kWeight);
-  LayoutToProto(layout, spec);
+  LayoutToProto(LayoutOf(job_), spec);
   ShardsToProto(shards_, spec);
   spec.set_servers(job_.servers);
   spec.set_workers(job_.workers);

@@ -28,6 +28,10 @@ void Bowl(int worker, int64_t step, const Flat& x, Flat& gradient);
 // The same numbers for every parameter and step, one a worker.
 ToyGradient Constant(std::vector<float> by_worker);
 
+// What a model's statistics do in a training pass: moves them, given alone.
+using ToyMotion =
+    std::function<void(int worker, int64_t step, Flat& statistics)>;
+
 struct ToyJob {
   std::string trainer;
   std::map<std::string, std::string> set;
@@ -38,6 +42,12 @@ struct ToyJob {
   float lr = 0.5f;
   std::vector<float> start;  // the initial center, [P]
   ToyGradient gradient;
+  // Of `start`, the last are statistics, and what is in front of them decays
+  // only if it is no bias.
+  int biases = 0;
+  int statistics = 0;
+  ToyMotion motion;
+  LocalRules rules;  // whose `workers` are the job's
   // Null: a real Server.
   std::function<std::unique_ptr<ServerCalls>()> make_server;
 };

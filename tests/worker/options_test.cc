@@ -66,6 +66,8 @@ TEST_CASE("An unknown name is told with the accepted and the nearest ones",
                             {&Options::data, "fashionmnist", "fashion-mnist"},
                             {&Options::optimizer, "nestrov", "nesterov"},
                             {&Options::device, "gpu", "cpu"},
+                            {&Options::lr_schedule, "cosin", "cosine"},
+                            {&Options::precision, "pf32", "fp32"},
                             {&Options::transport, "grcp", "grpc"}}));
   Options options;
   options.*row.member = row.value;
@@ -76,6 +78,7 @@ TEST_CASE("An unknown name is told with the accepted and the nearest ones",
 
 TEST_CASE("What this build does not have is said", "[worker][options]") {
   CHECK_THAT(Refusal({.device = "cuda"}), Contains("CPU"));
+  CHECK_THAT(Refusal({.precision = "bf16"}), Contains("not in this version"));
   CHECK_THAT(Refusal({.transport = "shm"}), Contains("not in this version"));
 }
 
@@ -93,6 +96,57 @@ TEST_CASE("Zero of anything is refused with the flag and the accepted range",
   CHECK_THAT(Refusal({.lr = -1}), Contains("--lr: found \"-1\""));
   CHECK_THAT(Refusal({.lr = 0, .given = {"lr"}}),
              Contains("--lr: found \"0\", expected a number above 0"));
+}
+
+TEST_CASE("Rules of training are refused with the accepted range",
+          "[worker][options]") {
+  CHECK(Refusal({.label_smoothing = 1}) ==
+        "--label-smoothing: found \"1\", expected a number, at least 0, below "
+        "1");
+  CHECK_THAT(Refusal({.label_smoothing = -0.1}), Contains("at least 0"));
+  CHECK_THAT(
+      Refusal({.weight_decay = -1}),
+      Contains("--weight-decay: found \"-1\"") && Contains("at least 0"));
+  CHECK_THAT(Refusal({.clip_norm = -1}), Contains("--clip-norm: found"));
+  CHECK_THAT(Refusal({.warmup = -1}), Contains("--warmup: found \"-1\""));
+  CHECK(Refusal({.epochs = 2, .warmup = 2.5}) ==
+        "--warmup: found \"2.5\", expected a number, at least 0, at most "
+        "--epochs 2");
+  CHECK_THAT(Refusal({.lr_schedule = "step"}),
+             Contains("--lr-step-epochs: found \"0\"") &&
+                 Contains("above 0 with --lr-schedule step"));
+  CHECK_THAT(Refusal({.lr_step_epochs = 3}),
+             Contains("--lr-step-epochs 3") && Contains("--lr-schedule step"));
+  for (const double decay : {0.0, 1.5}) {
+    CHECK_THAT(Refusal({.lr_decay = decay}),
+               Contains("a number above 0, at most 1"));
+  }
+}
+
+TEST_CASE("Each worker's rules follow from the options", "[worker][options]") {
+  const Options options{.workers = 4,
+                        .epochs = 8,
+                        .lr_schedule = "step",
+                        .warmup = 1.5,
+                        .lr_step_epochs = 2,
+                        .lr_decay = 0.25,
+                        .weight_decay = 0.5,
+                        .clip_norm = 3};
+  const LocalRules rules = LocalRulesOf(options, 250);
+  CHECK(rules.weight_decay == 0.5f);
+  CHECK(rules.clip_norm == 3);
+  CHECK(rules.epoch_samples == 250);
+  CHECK(rules.workers == 4);
+  CHECK(rules.schedule.Factor(0) == 0.25f);  // one worker's share
+  CHECK(rules.schedule.Factor(1.5) == 1);
+  CHECK(rules.schedule.Factor(6) == 0.015625f);
+  const LocalRules cosine =
+      LocalRulesOf({.epochs = 8, .lr_schedule = "cosine"}, 1);
+  CHECK(cosine.schedule.Factor(4) == Approx(0.5));
+  const LocalRules plain = LocalRulesOf({}, 1);
+  CHECK(plain.schedule.Factor(0.5) == 1);
+  CHECK(plain.weight_decay == 0);
+  CHECK(plain.clip_norm == 0);
 }
 
 TEST_CASE("Hyper-parameters are checked by the trainer", "[worker][options]") {
@@ -134,6 +188,8 @@ TEST_CASE("A worker takes from the job what it was not told",
                 .data = "fashion-mnist:/elsewhere",
                 .workers = 3,
                 .batch_size = 32,
+                .lr_schedule = "cosine",
+                .weight_decay = 0.001,
                 .seed = 9};
   REQUIRE(ResolveOptions(first).ok());
   pb::JobSpec spec;
@@ -143,7 +199,8 @@ TEST_CASE("A worker takes from the job what it was not told",
   SettingsToSpec(first, spec);
   CHECK(spec.settings().at("data") == "fashion-mnist");
   CHECK(spec.settings().at("batch_size") == "32");
-  CHECK(spec.settings().size() == 7);
+  CHECK(spec.settings().at("weight_decay") == "0.001");
+  CHECK(spec.settings().at("lr_schedule") == "cosine");
 
   Options second{.data = "fashion-mnist:/here",
                  .batch_size = 64,
@@ -153,6 +210,8 @@ TEST_CASE("A worker takes from the job what it was not told",
   CHECK(second.set.at("window") == "7");
   CHECK(second.workers == 3);
   CHECK(second.seed == 9);
+  CHECK(second.lr_schedule == "cosine");
+  CHECK(second.weight_decay == 0.001);
   CHECK(second.optimizer == first.optimizer);
   CHECK(second.lr == first.lr);
   CHECK(second.data == "fashion-mnist:/here");

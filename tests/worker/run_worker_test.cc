@@ -77,6 +77,38 @@ TEST_CASE("Every trainer learns, uses every sample once, on 1 and 3 servers") {
   }
 }
 
+TEST_CASE("Every trainer learns by a schedule, with decay and clipping") {
+  const Dataset data = SmallFashionMnist(2003);
+  for (const std::string& trainer : TrainerNames()) {
+    Options options = TinyJob(trainer, trainer == "single" ? 1 : 2);
+    options.lr = 2 * kRate;
+    options.lr_schedule = "cosine";
+    options.warmup = 0.5;
+    options.weight_decay = 1e-3;
+    options.clip_norm = 5;
+    LocalServers local(2);
+    auto outcomes = RunLocalJob(options, local.calls, data, kNoStop);
+    INFO(trainer << ": " << outcomes[0].status());
+    REQUIRE(outcomes[0].ok());
+    CHECK(Samples(outcomes[0]->status) == kEpochs * 2003);
+    const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->parameters);
+    REQUIRE(evaluation.ok());
+    CHECK(evaluation->accuracy > kLearnt);
+  }
+}
+
+TEST_CASE("A server's rate that no center survives is a divergence") {
+  const Dataset data = SmallFashionMnist(1000);
+  Options options = TinyJob("downpour", 2);
+  options.optimizer = "sgd";
+  options.set = {{"server_lr", "1e38"}};
+  LocalServers local(2);
+  auto outcomes = RunLocalJob(options, local.calls, data, kNoStop);
+  REQUIRE(outcomes[0].ok());
+  CHECK(outcomes[0]->status.stop_state() == pb::DIVERGED);
+  CHECK(AllFinite(outcomes[0]->parameters.span()));
+}
+
 TEST_CASE("The sequential trainer gives the same bits twice") {
   const Dataset data = SmallFashionMnist(500);
   std::vector<Flat> results;

@@ -87,6 +87,7 @@ TEST_CASE("The summary adds the workers up", "[worker][summary]") {
   const Json json =
       Summarize({.outcome = outcome, .test = &test, .servers = {other}});
   CHECK(json["data"] == "fashion-mnist");
+  CHECK(json["precision"] == "fp32");
   CHECK(json["samples"] == 150);
   CHECK(json["samples_per_s"] == 75.0);
   CHECK(json["startup_s"] == 0.75);
