@@ -23,7 +23,7 @@ void PrintHelp(std::FILE* out) {
       "Usage: monsoon COMMAND [FLAGS]\n\nCommands:\n",
       out);
   for (const std::string& name : Commands::Get().names()) {
-    std::fprintf(out, "  %-10s %s\n", name.c_str(),
+    std::fprintf(out, "  %-14s %s\n", name.c_str(),
                  Commands::Get().Find(name)->help.c_str());
   }
   std::fputs(
@@ -46,6 +46,12 @@ int Dispatch(int argc, const char* const* argv) {
   if (word == "--help" || word == "-h" || word == "help") {
     PrintHelp(stdout);
     return 0;
+  }
+  // "bench kernels" is a command of its own.
+  if (argc > 2) {
+    const Command* nested =
+        Commands::Get().Find(absl::StrCat(word, " ", argv[2]));
+    if (nested != nullptr) return nested->run(argc - 2, argv + 2);
   }
   const Command* command = Commands::Get().Find(word);
   if (command == nullptr) {

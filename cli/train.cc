@@ -3,24 +3,18 @@
 // monsoon train: servers and workers of a job as threads of this process.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <memory>
 #include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/command_line.h"
 #include "base/filesystem.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "cli/command.h"
+#include "cli/in_process.h"
 #include "data/dataset.h"
 #include "models/model.h"
-#include "server/server.h"
-#include "transport/grpc_client.h"
-#include "transport/grpc_server.h"
 #include "worker/finish.h"
 #include "worker/flags.h"
 #include "worker/progress.h"
@@ -33,36 +27,6 @@ namespace {
 
 constexpr char kProgram[] = "monsoon train";
 
-// One server of the job, and the way to it: the server itself, or loopback.
-struct Hosted {
-  std::unique_ptr<Server> server;
-  std::unique_ptr<GrpcServer> listener;
-  std::unique_ptr<GrpcClient> client;
-
-  ServerCalls* calls() const {
-    if (client != nullptr) return client.get();
-    return server.get();
-  }
-};
-
-absl::StatusOr<std::vector<Hosted>> StartServers(const Options& options,
-                                                 Clock& clock) {
-  std::vector<Hosted> hosted(static_cast<size_t>(options.servers));
-  for (Hosted& one : hosted) {
-    one.server = std::make_unique<Server>(clock);
-    if (options.transport != "grpc") continue;
-    ASSIGN_OR_RETURN(one.listener,
-                     GrpcServer::Start(*one.server, "127.0.0.1:0"));
-    ASSIGN_OR_RETURN(
-        one.client,
-        GrpcClient::Create(absl::StrCat("127.0.0.1:", one.listener->port()),
-                           clock));
-    RETURN_IF_ERROR(
-        one.client->WaitConnected(clock.Now() + options.connect_timeout));
-  }
-  return hosted;
-}
-
 absl::Status Read(int argc, const char* const* argv, Flags& flags) {
   CLI::App app("Trains a model with servers and workers in this process.",
                kProgram);
@@ -72,30 +36,6 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags) {
   RETURN_IF_ERROR(ResolveOptions(flags.options));
   if (flags.options.transport == "auto") flags.options.transport = "inproc";
   return absl::OkStatus();
-}
-
-// Runs one thread per worker to the end; says what went wrong in any but the
-// first, whose outcome is that of the job.
-absl::StatusOr<JobOutcome> RunWorkers(const Options& options,
-                                      const WorkerEnvironment& environment) {
-  const auto workers = static_cast<size_t>(options.workers);
-  std::vector<absl::StatusOr<JobOutcome>> outcomes(workers);
-  std::vector<std::thread> threads;
-  for (size_t rank = 0; rank < workers; ++rank) {
-    threads.emplace_back([&, rank] {
-      WorkerEnvironment own = environment;
-      own.incarnation = RandomId();
-      outcomes[rank] = RunWorker(options, static_cast<int>(rank), own);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (size_t rank = 1; rank < workers; ++rank) {
-    // What is wrong for all is said once.
-    if (outcomes[rank].status() == outcomes[0].status()) continue;
-    if (outcomes[rank].ok()) continue;
-    Fail(absl::StrCat(kProgram, ": worker ", rank), outcomes[rank].status());
-  }
-  return std::move(outcomes[0]);
 }
 
 absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
@@ -111,10 +51,10 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
   RETURN_IF_ERROR(CheckDataSize(options, train.total));
   const Shape example{train.channels, train.height, train.width};
   RETURN_IF_ERROR(LayoutOf(options.model, example, train.classes).status());
-  ASSIGN_OR_RETURN(const std::vector<Hosted> hosted,
+  ASSIGN_OR_RETURN(const std::vector<HostedServer> hosted,
                    StartServers(options, clock));
   std::vector<ServerCalls*> servers;
-  for (const Hosted& one : hosted) servers.push_back(one.calls());
+  for (const HostedServer& one : hosted) servers.push_back(one.calls());
   const WorkerEnvironment environment{.clock = clock,
                                       .files = files,
                                       .servers = servers,
@@ -128,7 +68,7 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
                       metrics.Update(folder.AddMetrics(sample));
                     });
   Ending ending{.program = kProgram,
-                .outcome = RunWorkers(options, environment),
+                .outcome = RunWorkers(kProgram, options, environment),
                 .options = options,
                 .servers = servers,
                 .json = flags.json};

@@ -67,6 +67,7 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Shape& example) {
   Plan plan;
   plan.shapes.push_back(example);
   std::vector<std::vector<Layer::Parameter>> parameters;  // [node]
+  std::vector<bool> learns = {false};  // [value] depends on parameters
   for (const Graph::Node& node : graph.nodes()) {
     std::vector<int>& inputs = plan.inputs.emplace_back();
     std::vector<Shape> shapes;
@@ -78,6 +79,14 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Shape& example) {
     if (!output.ok()) return InLayer(node, output.status());
     plan.shapes.push_back(*output);
     parameters.push_back(node.layer->Parameters(shapes));
+    const bool gives_input_gradient = std::any_of(
+        inputs.begin(), inputs.end(),
+        [&](int value) { return learns[static_cast<size_t>(value)]; });
+    learns.push_back(gives_input_gradient || !parameters.back().empty());
+    const int64_t multiply_adds = node.layer->MultiplyAdds(shapes);
+    plan.forward_multiply_adds += multiply_adds;
+    plan.training_multiply_adds +=
+        multiply_adds * (gives_input_gradient ? 3 : 2);
     plan.offsets.emplace_back(parameters.back().size());
   }
   for (const bool statistics : {false, true}) {

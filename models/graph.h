@@ -50,6 +50,11 @@ struct Plan {
   // "fc1.weight": in node order, but all statistics behind all others.
   ParameterLayout layout;
   std::vector<Initializer> initializers;  // [tensor of the layout]
+  // Multiply-adds for one example: of forward alone, and of a training step,
+  // which has as many again for each layer's weights and, where parameters lie
+  // before it, for its input.
+  int64_t forward_multiply_adds = 0;
+  int64_t training_multiply_adds = 0;
 };
 
 // Cheap: makes no kernels, takes no memory. INVALID_ARGUMENT, naming the node,

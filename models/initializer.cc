@@ -34,10 +34,9 @@ void Initializer::Fill(absl::Span<const int64_t> shape, Random& random,
   const auto size = static_cast<double>(values.size());
   const double in = fan_in > 0 ? fan_in : size / static_cast<double>(shape[0]);
   const bool he = kind == Kind::kHeUniform || kind == Kind::kHeNormal;
-  double sum = in;
+  double sum = in;  // the variance is 2 / sum
   if (!he) {
     sum += fan_out > 0 ? fan_out : size / static_cast<double>(shape[1]);
-    sum /= 2;  // so that the variance is 2 / sum for both
   }
   if (kind == Kind::kHeUniform || kind == Kind::kXavierUniform) {
     FillUniform(std::sqrt(6 / static_cast<float>(sum)), random, values);

@@ -58,10 +58,11 @@ class Operator {
   // Of a training pass, after its Forward. From output.gradient: overwrites
   // inputs[i].gradient where that is not null, and only then hands the
   // parameters' gradients to the sink, because the sink may be pass.x itself.
-  // The gradient of a statistic is 0, so it becomes beta * into: in a sink that
-  // is pass.x with beta 1, what Forward left. Reads inputs[i].data as Forward
-  // left it, unless the layer is in place, and output.data only where the layer
-  // says needs_output(): else an in-place successor may own that.
+  // Leaves statistics alone: their gradient is 0, so Program makes them beta *
+  // into, which in a sink that is pass.x with beta 1 is what Forward left.
+  // Reads inputs[i].data as Forward left it, unless the layer is in place, and
+  // output.data only where the layer says needs_output(): else an in-place
+  // successor may own that.
   virtual void Backward(const Pass& pass, const GradientSink& sink) = 0;
   // How it computes, where there was a choice: for people.
   virtual std::string way() const { return ""; }
@@ -85,11 +86,16 @@ class Layer {
   virtual std::vector<Parameter> Parameters(absl::Span<const Shape>) const {
     return {};
   }
+  // Of one example's forward, in what counts as arithmetic: products of
+  // matrices and convolutions.
+  virtual int64_t MultiplyAdds(absl::Span<const Shape>) const { return 0; }
   // True: the output may lie in the memory of the first input, if that is of
   // its size and nobody else reads it.
   virtual bool in_place() const { return false; }
   // True: Backward reads output.data, so no other layer may write there.
   virtual bool needs_output() const { return false; }
+  // True: what an example gives depends on the others of its batch.
+  virtual bool couples_examples() const { return false; }
   // UNIMPLEMENTED when the device lacks a kernel.
   virtual absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const = 0;

@@ -17,17 +17,42 @@ namespace {
 
 constexpr absl::string_view kDevice = "cpu";
 
+// What a part of a batch may take for its activations and their gradients: few
+// enough examples that they are still in cache when the next layer reads them,
+// and that memory does not grow with the batch.
+constexpr int64_t kPartBytes = 16 << 20;
+
+// Distance of the draws of a batch's parts: more than the steps of any run.
+constexpr uint64_t kPartDraw = uint64_t{1} << 48;
+
+// The first example of part i; parts differ by one example at most.
+int PartBegin(int count, int parts, int i) {
+  return static_cast<int>(int64_t{count} * i / parts);
+}
+
+int LargestPart(const Graph& graph, const Plan& plan, int max_batch) {
+  int64_t floats = 0;
+  for (const Shape& shape : plan.shapes) floats += 2 * shape.size();
+  for (const Graph::Node& node : graph.nodes()) {
+    if (node.layer->couples_examples()) return max_batch;
+  }
+  const int64_t bytes = floats * int64_t{sizeof(float)};
+  return static_cast<int>(
+      std::clamp<int64_t>(kPartBytes / bytes, 1, max_batch));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Model>> Model::Build(
     absl::string_view name, const Shape& example, int classes,
-    const std::vector<int>& batch_sizes) {
-  ASSIGN_OR_RETURN(Graph graph, MakeGraph(name, classes));
-  return Build(std::move(graph), example, batch_sizes);
+    const std::vector<int>& batch_sizes, const ModelOptions& options) {
+  ASSIGN_OR_RETURN(Graph graph, MakeGraph(name, example, classes));
+  return Build(std::move(graph), example, batch_sizes, options);
 }
 
 absl::StatusOr<std::unique_ptr<Model>> Model::Build(
-    Graph graph, const Shape& example, const std::vector<int>& batch_sizes) {
+    Graph graph, const Shape& example, const std::vector<int>& batch_sizes,
+    const ModelOptions& options) {
   if (batch_sizes.empty()) {
     return absl::InvalidArgumentError("no batch size, expected at least one");
   }
@@ -37,33 +62,79 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Build(
     return absl::InvalidArgumentError(
         absl::StrCat("batch size ", *least, ", expected at least 1"));
   }
+  if (!(options.label_smoothing >= 0 && options.label_smoothing < 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("label smoothing ", options.label_smoothing,
+                     ", expected at least 0 and less than 1"));
+  }
   ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, example));
   auto model = std::unique_ptr<Model>(
-      new Model(std::move(graph), std::move(plan), *most));
+      new Model(std::move(graph), std::move(plan), *most, options));
   for (int batch : batch_sizes) {
-    ASSIGN_OR_RETURN(Program program,
-                     Program::Build(model->graph_, model->plan_,
-                                    model->activations_, kDevice, batch));
-    ASSIGN_OR_RETURN(
-        auto loss, MakeKernel<SoftmaxCrossEntropyKernel>(
-                       kDevice, {.batch = batch, .classes = model->classes()}));
-    model->sizes_.insert_or_assign(batch,
-                                   Sized{std::move(program), std::move(loss)});
+    const int parts = model->Parts(batch);
+    for (int i = 0; i < parts; ++i) {
+      RETURN_IF_ERROR(model->BuildFor(PartBegin(batch, parts, i + 1) -
+                                      PartBegin(batch, parts, i)));
+    }
   }
   return model;
 }
 
-Model::Model(Graph graph, Plan plan, int max_batch)
+absl::Status Model::BuildFor(int count) {
+  if (sizes_.contains(count)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(Program program,
+                   Program::Build(graph_, plan_, activations_, kDevice, count));
+  const Value& logits = program.output();
+  ASSIGN_OR_RETURN(auto loss, MakeKernel<SoftmaxCrossEntropyKernel>(
+                                  kDevice, {.batch = count,
+                                            .logits = logits.shape,
+                                            .block = logits.block}));
+  sizes_.emplace(count, Sized{std::move(program), std::move(loss)});
+  return absl::OkStatus();
+}
+
+Model::Model(Graph graph, Plan plan, int max_batch, const ModelOptions& options)
     : graph_(std::move(graph)),
       plan_(std::move(plan)),
-      activations_(graph_, plan_, max_batch),
-      labels_(max_batch) {}
+      options_(options),
+      largest_part_(LargestPart(graph_, plan_, max_batch)),
+      activations_(graph_, plan_, largest_part_),
+      labels_(max_batch * labels_per_example()) {
+  if (largest_part_ == max_batch) return;
+  input_ = Flat(max_batch * plan_.shapes.front().size());
+  gradient_ = Flat(layout().size());
+}
+
+float* Model::input() {
+  return input_.empty() ? activations_.values().front().data : input_.data();
+}
+
+int Model::Parts(int count) const {
+  return (count + largest_part_ - 1) / largest_part_;
+}
+
+void Model::LoadPart(int begin, int end) {
+  if (input_.empty()) return;
+  const int64_t size = plan_.shapes.front().size();
+  std::copy_n(input_.data() + begin * size, (end - begin) * size,
+              activations_.values().front().data);
+}
 
 Model::Sized& Model::Get(int count, const Flat& x) {
   const auto sized = sizes_.find(count);
   MONSOON_CHECK(sized != sizes_.end(), "the count is one of the batch sizes");
   MONSOON_CHECK(x.size() == layout().size(), "x has the layout's size");
   return sized->second;
+}
+
+std::vector<std::string> Model::ways() const {
+  std::vector<std::string> lines;
+  const std::vector<std::string> ways = sizes_.rbegin()->second.program.ways();
+  for (size_t i = 0; i < ways.size(); ++i) {
+    if (ways[i].empty()) continue;
+    lines.push_back(absl::StrCat(graph_.nodes()[i].name, ": ", ways[i]));
+  }
+  return lines;
 }
 
 void Model::Initialize(uint64_t seed, Flat& x) const {
@@ -79,29 +150,81 @@ void Model::Initialize(uint64_t seed, Flat& x) const {
 float Model::Step(int count, Flat& x, const GradientSink& sink, uint64_t draw) {
   MONSOON_CHECK(sink.into.size() == layout().size(),
                 "the sink has the layout's size");
-  Sized& sized = Get(count, x);
-  const Pass pass{.x = x, .training = true, .draw = draw};
-  sized.program.Forward(pass);
-  const Value& logits = sized.program.output();
-  const Score score =
-      sized.loss->Run(logits.data, labels_.data(), logits.gradient);
-  sized.program.Backward(pass, sink);
-  return static_cast<float>(score.loss_sum / count);
+  const int parts = Parts(count);
+  // All parts are to see the same x.
+  const bool waits = parts > 1 && sink.into.data() == x.data();
+  Flat& into = waits ? gradient_ : sink.into;
+  const float scale = waits ? 1 : sink.scale;
+  double loss = 0;
+  for (int i = 0; i < parts; ++i) {
+    const int begin = PartBegin(count, parts, i);
+    const int end = PartBegin(count, parts, i + 1);
+    LoadPart(begin, end);
+    Sized& sized = Get(end - begin, x);
+    const Pass pass{.x = x,
+                    .training = true,
+                    .draw = draw + static_cast<uint64_t>(i) * kPartDraw};
+    sized.program.Forward(pass);
+    const Value& logits = sized.program.output();
+    loss +=
+        sized.loss
+            ->Run(logits.data, labels_.data() + begin * labels_per_example(),
+                  options_.label_smoothing, logits.gradient)
+            .loss_sum;
+    const float share =
+        static_cast<float>(end - begin) / static_cast<float>(count);
+    const float first_beta = waits ? 0 : sink.beta;
+    sized.program.Backward(pass, {into, scale * share, i == 0 ? first_beta : 1,
+                                  i + 1 == parts ? sink.listener : nullptr});
+  }
+  if (waits) {
+    ForEach([s = sink.scale, b = sink.beta](float& xi,
+                                            float g) { xi = b * xi + s * g; },
+            x, gradient_);
+  }
+  return static_cast<float>(loss /
+                            static_cast<double>(count * labels_per_example()));
 }
 
 Score Model::Evaluate(int count, const Flat& x) {
-  Sized& sized = Get(count, x);
   // A pass that evaluates writes no parameters.
   Flat unchanged = Flat::View(const_cast<float*>(x.data()), x.size());
-  sized.program.Forward({.x = unchanged});
-  return sized.loss->Run(sized.program.output().data, labels_.data(), nullptr);
+  const int parts = Parts(count);
+  Score total;
+  for (int i = 0; i < parts; ++i) {
+    const int begin = PartBegin(count, parts, i);
+    const int end = PartBegin(count, parts, i + 1);
+    LoadPart(begin, end);
+    Sized& sized = Get(end - begin, x);
+    sized.program.Forward({.x = unchanged});
+    const Score score =
+        sized.loss->Run(sized.program.output().data,
+                        labels_.data() + begin * labels_per_example(),
+                        /*smoothing=*/0, nullptr);
+    total.loss_sum += score.loss_sum;
+    total.correct += score.correct;
+  }
+  return total;
 }
 
 absl::StatusOr<ParameterLayout> LayoutOf(absl::string_view name,
                                          const Shape& example, int classes) {
-  ASSIGN_OR_RETURN(const Graph graph, MakeGraph(name, classes));
+  ASSIGN_OR_RETURN(const Graph graph, MakeGraph(name, example, classes));
   ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, example));
   return std::move(plan.layout);
+}
+
+absl::Status CheckOneLabel(absl::string_view name, const Shape& example,
+                           int classes) {
+  ASSIGN_OR_RETURN(const Graph graph, MakeGraph(name, example, classes));
+  ASSIGN_OR_RETURN(const Plan plan, MakePlan(graph, example));
+  const Shape& logits = plan.shapes.back();
+  if (logits.height * logits.width == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("model ", name, " learns a label for each of ",
+                   logits.height, "x", logits.width,
+                   " pixels, the data set has one for each example; use "
+                   "another model"));
 }
 
 }  // namespace monsoon

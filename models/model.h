@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/flat.h"
@@ -19,8 +20,15 @@
 
 namespace monsoon {
 
-// A classifier under softmax cross-entropy, for a few batch sizes fixed at
-// Build: primitives and buffers are made there, a step allocates nothing.
+struct ModelOptions {
+  // The share of a label's weight that a training loss spreads over all
+  // classes (Szegedy et al. 2016, arXiv:1512.00567), in [0, 1).
+  double label_smoothing = 0;
+};
+
+// A classifier of examples, or of each of their pixels, under softmax
+// cross-entropy, for a few batch sizes fixed at Build: primitives and buffers
+// are made there, a step allocates nothing.
 // Parameters are the caller's. Owned and used by one thread at a time; several
 // models run concurrently. A step uses as many OpenMP threads as the calling
 // thread is set to (omp_set_num_threads); with one thread, the same inputs give
@@ -33,17 +41,32 @@ class Model {
   // none or one is not positive.
   static absl::StatusOr<std::unique_ptr<Model>> Build(
       absl::string_view name, const Shape& example, int classes,
-      const std::vector<int>& batch_sizes);
-  // The same for a network of one's own; its output are the logits.
+      const std::vector<int>& batch_sizes, const ModelOptions& options = {});
+  // The same for a network of one's own; its output are the logits, one channel
+  // for each class: of the example where that is all, else of each pixel.
   static absl::StatusOr<std::unique_ptr<Model>> Build(
-      Graph graph, const Shape& example, const std::vector<int>& batch_sizes);
+      Graph graph, const Shape& example, const std::vector<int>& batch_sizes,
+      const ModelOptions& options = {});
 
   const ParameterLayout& layout() const { return plan_.layout; }
-  int classes() const { return static_cast<int>(plan_.shapes.back().size()); }
+  // For one example; what `monsoon bench kernels` counts as arithmetic.
+  int64_t forward_multiply_adds() const { return plan_.forward_multiply_adds; }
+  int64_t training_multiply_adds() const {
+    return plan_.training_multiply_adds;
+  }
+  // How the layers of the largest batch compute, where there was a choice: a
+  // line each, "conv2: winograd (...)".
+  std::vector<std::string> ways() const;
+  int classes() const { return static_cast<int>(logits().channels); }
+  // How many labels an example has: 1, or one for each pixel of the logits.
+  int64_t labels_per_example() const {
+    return logits().height * logits().width;
+  }
   // For the largest batch, B, to be filled by the caller from the front:
-  // examples [B x example] as row-major float32 (C,H,W), and labels [B], each
-  // in [0, classes). Kept by Step and Evaluate.
-  float* input() { return activations_.values().front().data; }
+  // examples [B x example] as row-major float32 (C,H,W), and labels
+  // [B x labels_per_example()], each in [0, classes). Kept by Step and
+  // Evaluate.
+  float* input();
   int32_t* labels() { return labels_.data(); }
 
   // The parameters to start from, each tensor as its layer says; see
@@ -51,41 +74,58 @@ class Model {
   // == layout().size().
   void Initialize(uint64_t seed, Flat& x) const;
 
-  // The mean loss of the first `count` examples at parameters `x`; the gradient
+  // The mean loss of the first `count` examples (over all of their labels, with
+  // label smoothing) at parameters `x`; the gradient
   // of that mean goes to the sink, layout().size() floats, which may be `x`
   // itself. Moves the statistics in `x` (batch norm), whose gradient is 0.
   // `draw` is Pass::draw. REQUIRES: `count` is one of the batch sizes; `x` and
   // the sink have layout().size() floats.
   float Step(int count, Flat& x, const GradientSink& sink, uint64_t draw = 0);
   // Loss and hits of the first `count` examples, as the network computes them
-  // outside of training. REQUIRES: as Step.
+  // outside of training, without label smoothing. REQUIRES: as Step.
   Score Evaluate(int count, const Flat& x);
 
  private:
-  // Everything that is made for one batch size.
+  // Everything that is made for one number of examples.
   struct Sized {
     Program program;
     std::unique_ptr<SoftmaxCrossEntropyKernel> loss;
   };
 
-  Model(Graph graph, Plan plan, int max_batch);
+  Model(Graph graph, Plan plan, int max_batch, const ModelOptions& options);
+  const Shape& logits() const { return plan_.shapes.back(); }
+  absl::Status BuildFor(int count);
   Sized& Get(int count, const Flat& x);
+  // A batch goes through the network in so many parts, one after the other.
+  int Parts(int count) const;
+  // Makes the examples [begin, end) the input of the network.
+  void LoadPart(int begin, int end);
 
   Graph graph_;
   Plan plan_;
+  ModelOptions options_;
+  const int largest_part_;
   Activations activations_;
+  // Only where batches go in parts:
+  Flat input_;     // of the whole batch
+  Flat gradient_;  // summed over parts when the sink is x itself
   std::vector<int32_t> labels_;
   std::map<int, Sized> sizes_;
 };
 
 // What "mlp", "cnn" or "mlp:500,500" (other hidden sizes) has for parameters,
 // without building it. INVALID_ARGUMENT for an unknown name (with the accepted
-// ones), bad sizes, fewer than two classes, or examples too small for the
+// ones), bad sizes, fewer than two classes, or examples that do not fit the
 // network.
 absl::StatusOr<ParameterLayout> LayoutOf(absl::string_view name,
                                          const Shape& example, int classes);
 
-// The names to choose from, sorted: cnn, mlp.
+// Whether the model learns from one label for each example, as data sets have
+// them: else INVALID_ARGUMENT. LayoutOf's errors as well.
+absl::Status CheckOneLabel(absl::string_view name, const Shape& example,
+                           int classes);
+
+// The names to choose from, sorted: cnn, mlp, resnet20, unet.
 std::vector<std::string> ModelNames();
 // One line on what the model of that name is. REQUIRES: one of ModelNames().
 std::string ModelDescription(absl::string_view name);

@@ -86,6 +86,7 @@ absl::StatusOr<Program> Program::Build(const Graph& graph, const Plan& plan,
     program.nodes_.push_back({.op = *std::move(op)});
   }
   program.output_ = values.back();
+  program.statistics_ = plan.layout.parameters();
   return program;
 }
 
@@ -102,6 +103,12 @@ void Program::AddGradients(const std::vector<int>& inputs,
   }
 }
 
+std::vector<std::string> Program::ways() const {
+  std::vector<std::string> ways;
+  for (const Node& node : nodes_) ways.push_back(node.op->way());
+  return ways;
+}
+
 void Program::Forward(const Pass& pass) {
   for (Node& node : nodes_) node.op->Forward(pass);
 }
@@ -113,6 +120,9 @@ void Program::Backward(const Pass& pass, const GradientSink& sink) {
     }
     node->op->Backward(pass, sink);
   }
+  Flat statistics =
+      sink.into.Slice(statistics_, sink.into.size() - statistics_);
+  for (float& s : statistics.span()) s = sink.beta == 0 ? 0 : s * sink.beta;
 }
 
 }  // namespace monsoon

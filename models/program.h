@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -47,9 +48,11 @@ class Program {
 
   // From the example's data to the last value's data.
   void Forward(const Pass& pass);
-  // From the last value's gradient to the sink.
+  // From the last value's gradient to the sink; the statistics' is 0.
   void Backward(const Pass& pass, const GradientSink& sink);
 
+  // Operator::way of each node.
+  std::vector<std::string> ways() const;
   // The last value, in plain order.
   const Value& output() const { return output_; }
 
@@ -70,6 +73,7 @@ class Program {
 
   std::vector<Node> nodes_;
   Value output_;
+  int64_t statistics_ = 0;  // where they begin in the Flat
 };
 
 }  // namespace monsoon

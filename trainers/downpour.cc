@@ -79,12 +79,13 @@ class Downpour final : public Trainer {
   // The gradient form sums the window's gradients: backward itself writes the
   // first and adds the last, so only those in between cost a pass.
   GradientSink Sink(Replica& r) const override {
-    if (!sends_gradients_ || !BackwardSums(r)) return {r.gradient};
+    if (!sends_gradients_) return r.BeginLocalStep();
+    if (!BackwardSums(r)) return {r.gradient};
     return {Sum(r), 1, r.pending == 0 ? 0.0f : 1.0f};
   }
 
   void AfterGradient(Replica& r) const override {
-    if (!sends_gradients_) return r.LocalStep();
+    if (!sends_gradients_) return r.EndLocalStep();
     const float lr = r.lr();
     if (BackwardSums(r)) {
       if (IsLast(r)) return;  // the exchange overwrites x

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainers/replica.h"
 
+#include <algorithm>
+
+#include "base/check.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
@@ -78,7 +81,30 @@ void Replica::PrepareGradient() {
   }
 }
 
-void Replica::LocalStep() {
+GradientSink Replica::BeginLocalStep() {
+  if (prepares_gradient()) return {gradient};
+  if (optimizer_.is_plain_sgd()) return {x, -lr(), 1};
+  optimizer_.Begin(optimizer_slots_);
+  stepped_ = 0;
+  return {gradient, 1, 0, this};
+}
+
+void Replica::Ready(int64_t offset, int64_t size) {
+  // The gradient of statistics is none.
+  const int64_t count = std::min(size, parameters_ - offset);
+  if (count <= 0) return;
+  Flat range = x.Slice(offset, count);
+  optimizer_.StepRange(lr(), gradient.Slice(offset, count), range,
+                       optimizer_slots_, offset);
+  stepped_ += count;
+}
+
+void Replica::EndLocalStep() {
+  if (!prepares_gradient()) {
+    MONSOON_CHECK(optimizer_.is_plain_sgd() || stepped_ == parameters_,
+                  "backward told of every range of the gradient once");
+    return;
+  }
   PrepareGradient();
   Flat parameters = x.Slice(0, parameters_);
   optimizer_.Step(lr(), gradient.Slice(0, parameters_), parameters,

@@ -36,7 +36,7 @@ struct LocalRules {
 //
 // Vectors have P floats: the parameters, and behind them the statistics (batch
 // norm), which the model itself moves in x, and whose gradient is 0.
-class Replica {
+class Replica final : private GradientListener {
  public:
   // `optimizer` outlives the replica.
   Replica(int worker, const ParameterLayout& layout, const Optimizer& optimizer,
@@ -84,18 +84,25 @@ class Replica {
   }
   // `gradient` is that of one batch: clips it, and adds the weights' decay.
   void PrepareGradient();
-  // PrepareGradient, and x moves along `gradient` by the local optimizer.
-  void LocalStep();
+  // x moves along the gradient by the local optimizer: between these two, the
+  // gradient goes into the sink. Plain SGD lets backward write into x itself;
+  // the other rules follow range by range, while the gradient is in cache; and
+  // where PrepareGradient needs the whole of it, all is done at the end.
+  GradientSink BeginLocalStep();
+  void EndLocalStep();
 
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
 
  private:
+  void Ready(int64_t offset, int64_t size) override;
+
   struct Range {
     int64_t offset, size;
   };
 
   const Optimizer& optimizer_;
+  int64_t stepped_ = 0;  // parameters that the step at hand has moved
   const LocalRules rules_;
   const int64_t parameters_;
   std::vector<Range> decayed_;

@@ -97,10 +97,11 @@ class Trainer {
   // Default: pulls x, and keeps it as the center.
   virtual absl::Status Start(Replica& r, Link& link) const;
   virtual void BeforeGradient(Replica&) const {}
-  // Where backward writes. Default: r.gradient.
-  virtual GradientSink Sink(Replica& r) const { return {r.gradient}; }
-  // Default: a local step of the optimizer.
-  virtual void AfterGradient(Replica& r) const { r.LocalStep(); }
+  // Where backward writes. Default: a local step of the optimizer, begun while
+  // the gradient comes, so that r.gradient may not have it.
+  virtual GradientSink Sink(Replica& r) const { return r.BeginLocalStep(); }
+  // Default: the end of that step.
+  virtual void AfterGradient(Replica& r) const { r.EndLocalStep(); }
   // Is it time to exchange? r.pending counts the step just done.
   virtual bool Due(const Replica&) const { return true; }
   // Also called once at the end when steps are pending: no tail is lost.

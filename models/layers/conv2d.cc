@@ -42,12 +42,21 @@ class Conv2dLayer final : public Layer {
 
   std::vector<Parameter> Parameters(
       absl::Span<const Shape> inputs) const override {
-    return {{"weight",
-             {options_.channels, inputs[0].channels / options_.groups,
-              options_.kernel, options_.kernel},
-             TensorKind::kWeight,
-             options_.weight},
-            {"bias", {options_.channels}, TensorKind::kNoDecay}};
+    std::vector<Parameter> parameters = {
+        {"weight",
+         {options_.channels, inputs[0].channels / options_.groups,
+          options_.kernel, options_.kernel},
+         TensorKind::kWeight,
+         options_.weight}};
+    if (options_.bias) {
+      parameters.push_back({"bias", {options_.channels}, TensorKind::kNoDecay});
+    }
+    return parameters;
+  }
+
+  int64_t MultiplyAdds(absl::Span<const Shape> inputs) const override {
+    return OutputShape(inputs)->size() * inputs[0].channels / options_.groups *
+           options_.kernel * options_.kernel;
   }
 
   bool needs_output() const override { return options_.relu; }

@@ -29,6 +29,10 @@ class DenseLayer final : public Layer {
             {"bias", {options_.units}, TensorKind::kNoDecay}};
   }
 
+  int64_t MultiplyAdds(absl::Span<const Shape> inputs) const override {
+    return inputs[0].size() * options_.units;
+  }
+
   bool needs_output() const override { return options_.relu; }
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(

@@ -4,33 +4,42 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "models/kernels/tensor_sink.h"
 #include "models/layer.h"
 
 // What layers of one input have in common once they are built.
 namespace monsoon {
 
-// A layer with weight and bias, in this order, over a kernel with
-// Forward(x, w, b, y) and Backward(x, y, w, dy, dx, dw, db).
+// A layer with weight and bias, in this order, or without the bias (which then
+// is 0 for each channel of the output, its gradient dropped), over a kernel
+// with Forward(x, w, b, y) and Backward(x, y, w, dy, dx, dw, db).
 template <typename Kernel>
 class WeightedOperator final : public Operator {
  public:
   WeightedOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
       : in_(place.inputs[0]),
         out_(place.output),
-        weight_(place.offsets[0]),
-        bias_(place.offsets[1]),
-        kernel_(std::move(kernel)) {}
+        offsets_(place.offsets),
+        kernel_(std::move(kernel)) {
+    if (offsets_.size() == 2) return;
+    no_bias_ = Flat(out_.shape.channels);
+    dropped_ = Flat(out_.shape.channels);
+  }
 
   void Forward(const Pass& pass) override {
-    kernel_->Forward(in_.data, pass.x.data() + weight_, pass.x.data() + bias_,
+    const float* x = pass.x.data();
+    kernel_->Forward(in_.data, x + offsets_[0],
+                     no_bias_.empty() ? x + offsets_[1] : no_bias_.data(),
                      out_.data);
   }
 
   void Backward(const Pass& pass, const GradientSink& sink) override {
-    kernel_->Backward(in_.data, out_.data, pass.x.data() + weight_,
-                      out_.gradient, in_.gradient, {sink, weight_},
-                      {sink, bias_});
+    const TensorSink db = no_bias_.empty() ? TensorSink(sink, offsets_[1])
+                                           : TensorSink({dropped_}, 0);
+    kernel_->Backward(in_.data, out_.data, pass.x.data() + offsets_[0],
+                      out_.gradient, in_.gradient, {sink, offsets_[0]}, db);
   }
 
   std::string way() const override {
@@ -40,7 +49,8 @@ class WeightedOperator final : public Operator {
 
  private:
   Value in_, out_;
-  int64_t weight_, bias_;
+  std::vector<int64_t> offsets_;  // of weight and bias
+  Flat no_bias_, dropped_;        // where there is no bias: zeros, any numbers
   std::unique_ptr<Kernel> kernel_;
 };
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small convolutional network: with 28x28 inputs and 10 classes 1,048,853
 // parameters.
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/zoo/zoo.h"
 
@@ -10,10 +9,7 @@ namespace monsoon {
 namespace {
 
 absl::StatusOr<Graph> MakeCnn(absl::string_view sizes, int classes) {
-  if (!sizes.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model \"cnn:", sizes, "\": cnn takes no sizes; write \"cnn\""));
-  }
+  RETURN_IF_ERROR(RefuseSizes("cnn", sizes));
   Graph graph;
   graph.Add("conv1", Conv2d({.channels = 32, .kernel = 3, .relu = true}));
   graph.Add("conv2", Conv2d({.channels = 32, .kernel = 3}));

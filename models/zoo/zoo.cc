@@ -7,11 +7,20 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/spelling.h"
+#include "base/status_macros.h"
 #include "models/model.h"
 
 namespace monsoon {
 
-absl::StatusOr<Graph> MakeGraph(absl::string_view name, int classes) {
+absl::Status RefuseSizes(absl::string_view model, absl::string_view sizes) {
+  if (sizes.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("model \"", model, ":", sizes, "\": ", model,
+                   " takes no sizes; write \"", model, "\""));
+}
+
+absl::StatusOr<Graph> MakeGraph(absl::string_view name, const Shape& example,
+                                int classes) {
   const size_t colon = name.find(':');
   const absl::string_view base = name.substr(0, colon);
   const ModelEntry* entry = Registry<ModelEntry>::Get().Find(base);
@@ -23,6 +32,7 @@ absl::StatusOr<Graph> MakeGraph(absl::string_view name, int classes) {
         "model ", name, " for ", classes,
         " classes, expected at least 2; look at the data set's labels"));
   }
+  if (entry->check != nullptr) RETURN_IF_ERROR(entry->check(example));
   if (colon == absl::string_view::npos) return entry->make("", classes);
   const absl::string_view sizes = name.substr(colon + 1);
   if (sizes.empty()) {

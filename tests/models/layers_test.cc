@@ -1,124 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every layer against plain loops (values) and central differences (gradients).
-//
-// The loss is sum_i r_i y_i with fixed random r, summed in double. Dense and
-// convolution are linear in input and parameters, the others are piecewise
-// linear with inputs on a grid whose steps the difference does not cross: so
-// central differences are exact but for float32 rounding of y, about
-// 1e-7 |y| sqrt(outputs) / difference, at most 1e-5 here. Hence 1e-4.
+// The layers of mlp and cnn against plain loops and central differences.
 #include "models/layers/layers.h"
 
 #include <catch2/catch.hpp>
-#include <functional>
-#include <numeric>
 #include <string>
 
-#include "base/random.h"
+#include "tests/models/layer_bench.h"
 
 namespace monsoon {
 namespace {
-
-constexpr double kTolerance = 1e-4;
-
-// y(n, c, h, w) of a layer from x(n, c, h, w) and its parameters.
-using At = std::function<double(int64_t n, int64_t c, int64_t h, int64_t w)>;
-using Reference =
-    std::function<double(const At& x, const Shape& in, const Flat& parameters,
-                         int64_t n, int64_t c, int64_t h, int64_t w)>;
-
-struct LayerCase {
-  std::string name;
-  std::unique_ptr<Layer> layer;
-  int64_t batch;
-  Shape in;
-  int64_t block;  // of the input
-  float difference;
-  Reference reference;
-};
-
-// Where (n, c, h, w) lies in memory; see Value.
-int64_t Offset(const Shape& s, int64_t block, int64_t n, int64_t c, int64_t h,
-               int64_t w) {
-  return (((n * (s.channels / block) + c / block) * s.height + h) * s.width +
-          w) *
-             block +
-         c % block;
-}
-
-// A built layer with memory of its own.
-struct Bench {
-  explicit Bench(const LayerCase& test) {
-    const Shape out = *test.layer->OutputShape({test.in});
-    int64_t parameters = 0;
-    for (const auto& p : test.layer->Parameters({test.in})) {
-      place.offsets.push_back(parameters);
-      parameters += std::accumulate(p.shape.begin(), p.shape.end(), int64_t{1},
-                                    std::multiplies<>());
-    }
-    x = Flat(test.batch * test.in.size());
-    dx = Flat(x.size());
-    w = Flat(parameters);
-    dw = Flat(parameters);
-    y = Flat(test.batch * out.size());
-    dy = Flat(y.size());
-    place.device = "cpu";
-    place.batch = test.batch;
-    place.inputs = {{test.in, test.block, x.data(), dx.data()}};
-    place.output = {out, 1, y.data(), dy.data()};
-    auto built = test.layer->Build(place);
-    REQUIRE(built.ok());
-    op = *std::move(built);
-  }
-
-  double Loss() {
-    op->Forward({.x = w, .training = true});
-    double loss = 0;
-    for (int64_t i = 0; i < y.size(); ++i) loss += double{dy[i]} * y[i];
-    return loss;
-  }
-
-  void Backward(const GradientSink& sink) {
-    op->Backward({.x = w, .training = true}, sink);
-  }
-
-  Flat x, dx, w, dw, y, dy;
-  Placement place;
-  std::unique_ptr<Operator> op;
-};
-
-void FillUniform(Flat& values, uint64_t seed) {
-  Random random({seed});
-  for (float& v : values.span()) v = random.Uniform(-1, 1);
-}
-
-// All different, 0.05 apart, none within 0.025 of zero.
-void FillGrid(Flat& values, uint64_t seed) {
-  std::vector<int64_t> order(values.size());
-  std::iota(order.begin(), order.end(), -values.size() / 2);
-  Random({seed}).Shuffle(order);
-  for (int64_t i = 0; i < values.size(); ++i) {
-    values[i] = (static_cast<float>(order[i]) + 0.5f) * 0.05f;
-  }
-}
-
-// The largest |got - expected| / (1 + |expected|) over all elements of
-// `values`.
-double WorstError(Bench& bench, Flat& values, const Flat& gradient,
-                  float difference) {
-  double worst = 0;
-  for (int64_t i = 0; i < values.size(); ++i) {
-    const float kept = values[i];
-    values[i] = kept + difference;
-    const double above = bench.Loss();
-    const double up = values[i];
-    values[i] = kept - difference;
-    const double expected = (above - bench.Loss()) / (up - values[i]);
-    values[i] = kept;
-    worst = std::max(
-        worst, std::abs(gradient[i] - expected) / (1 + std::abs(expected)));
-  }
-  return worst;
-}
 
 LayerCase DenseCase(std::string name, int64_t batch, Shape in, int64_t units) {
   return {std::move(name),
@@ -251,87 +141,31 @@ std::vector<LayerCase> Cases() {
   return cases;
 }
 
-void Fill(Bench& bench) {
-  if (bench.w.empty()) {
-    FillGrid(bench.x, 1);
-  } else {
-    FillUniform(bench.x, 1);
-  }
-  FillUniform(bench.w, 2);
-  FillUniform(bench.dy, 3);
-}
-
 TEST_CASE("A layer computes what plain loops compute", "[models]") {
   for (const LayerCase& test : Cases()) {
     INFO(test.name);
-    Bench bench(test);
-    Fill(bench);
-    bench.Loss();
-    const At x = [&](int64_t n, int64_t c, int64_t h, int64_t w) {
-      return bench.x[Offset(test.in, test.block, n, c, h, w)];
-    };
-    const Value& out = bench.place.output;
-    double worst = 0;
-    for (int64_t n = 0; n < test.batch; ++n) {
-      for (int64_t i = 0; i < out.shape.size(); ++i) {
-        const int64_t space = out.shape.height * out.shape.width;
-        const int64_t c = i / space;
-        const int64_t h = i % space / out.shape.width;
-        const int64_t w = i % out.shape.width;
-        const double expected = test.reference(x, test.in, bench.w, n, c, h, w);
-        const double got = bench.y[Offset(out.shape, out.block, n, c, h, w)];
-        worst = std::max(worst, std::abs(got - expected));
-      }
-    }
-    CHECK(worst < kTolerance);
+    CheckValues(test);
   }
 }
 
 TEST_CASE("A layer's gradients are its central differences", "[models]") {
   for (const LayerCase& test : Cases()) {
     INFO(test.name);
-    Bench bench(test);
-    Fill(bench);
-    // Gradients of activations overwrite, whatever was there.
-    for (float& g : bench.dx.span()) g = 1e9f;
-    bench.Loss();
-    const Flat dy = bench.dy.Clone();
-    bench.Backward({bench.dw});
-    bench.dy.CopyFrom(dy);
-    CHECK(WorstError(bench, bench.x, bench.dx, test.difference) < kTolerance);
-    CHECK(WorstError(bench, bench.w, bench.dw, test.difference) < kTolerance);
+    CheckGradients(test);
   }
 }
 
 TEST_CASE("A sink receives beta * into + scale * gradient", "[models]") {
   for (const LayerCase& test : Cases()) {
     INFO(test.name);
-    Bench bench(test);
-    Fill(bench);
-    bench.Loss();
-    bench.Backward({bench.dw});
-    Flat into(bench.w.size());
-    FillUniform(into, 4);
-    const Flat before = into.Clone();
-    bench.Backward({into, -0.25f, 0.5f});
-    double worst = 0;
-    for (int64_t i = 0; i < into.size(); ++i) {
-      const double expected = 0.5 * before[i] - 0.25 * bench.dw[i];
-      worst = std::max(worst, std::abs(into[i] - expected));
-    }
-    CHECK(worst < kTolerance);
+    CheckSink(test);
   }
 }
 
 TEST_CASE("A sink with beta 0 is not read", "[models]") {
   for (const LayerCase& test : Cases()) {
     INFO(test.name);
-    Bench bench(test);
-    Fill(bench);
-    bench.Loss();
-    for (float& g : bench.dw.span()) g = std::nanf("");
-    bench.Backward({bench.dw});
-    CHECK(AllFinite(bench.dw.span()));
+    CheckUnreadSink(test);
   }
 }
 
@@ -339,29 +173,13 @@ TEST_CASE("The input gradient uses the weights from before the sink",
           "[models]") {
   for (const LayerCase& test : Cases()) {
     INFO(test.name);
-    Bench bench(test);
-    Fill(bench);
-    bench.Loss();
-    bench.Backward({bench.dw});
-    const Flat dx = bench.dx.Clone();
-    Flat expected = bench.w.Clone();
-    ForEach([](float& x, float g) { x -= 0.5f * g; }, expected, bench.dw);
-    bench.Backward({bench.w, -0.5f, 1});
-    double worst = 0;
-    for (int64_t i = 0; i < dx.size(); ++i) {
-      worst = std::max(worst, double{std::abs(dx[i] - bench.dx[i])});
-    }
-    CHECK(worst == 0);
-    for (int64_t i = 0; i < expected.size(); ++i) {
-      worst = std::max(worst, double{std::abs(expected[i] - bench.w[i])});
-    }
-    CHECK(worst < kTolerance);
+    CheckSinkInWeights(test);
   }
 }
 
 TEST_CASE("A tie in a pool goes to the first in row order", "[models]") {
   LayerCase test = PoolCase("ties", 1, {1, 2, 2}, 1, 2);
-  Bench bench(test);
+  LayerBench bench(test);
   bench.dy[0] = 3;
   bench.Loss();
   bench.Backward({bench.dw});

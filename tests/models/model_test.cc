@@ -36,11 +36,28 @@ Flat Initial(const Model& model, uint64_t seed = 1) {
 void Fill(Model& model, int64_t first, int count, const Shape& shape = kImage) {
   for (int i = 0; i < count; ++i) {
     Random random({42, static_cast<uint64_t>(first + i)});
-    model.labels()[i] = static_cast<int32_t>(random.Below(model.classes()));
+    const int64_t labels = model.labels_per_example();
+    for (int64_t k = 0; k < labels; ++k) {
+      model.labels()[i * labels + k] =
+          static_cast<int32_t>(random.Below(model.classes()));
+    }
     for (int64_t k = 0; k < shape.size(); ++k) {
       model.input()[i * shape.size() + k] = random.Uniform(0, 1);
     }
   }
+}
+
+// Models in which what an example gives does not depend on the others of its
+// batch: those without batch normalisation.
+std::vector<std::string> ModelsWithoutStatistics() {
+  std::vector<std::string> names;
+  for (const std::string& name : ModelNames()) {
+    const auto layout = LayoutOf(name, kImage, 10);
+    REQUIRE(layout.ok());
+    if (layout->parameters() == layout->size()) names.push_back(name);
+  }
+  REQUIRE(names.size() >= 3);
+  return names;
 }
 
 double LargestDifference(const Flat& a, const Flat& b) {
@@ -56,55 +73,21 @@ bool SameBits(const Flat& a, const Flat& b) {
          std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// y = a + b, what a skip connection ends in: a layer that the library does not
-// have is one class.
-class Add final : public Layer {
- public:
-  absl::StatusOr<Shape> OutputShape(
-      absl::Span<const Shape> inputs) const override {
-    return inputs[0];
-  }
-  absl::StatusOr<std::unique_ptr<Operator>> Build(
-      Placement& place) const override {
-    place.output.block = place.inputs[0].block;
-    return std::make_unique<AddOperator>(place);
-  }
-
- private:
-  class AddOperator final : public Operator {
-   public:
-    explicit AddOperator(const Placement& place) : p_(place) {}
-    void Forward(const Pass&) override {
-      for (int64_t i = 0; i < size(); ++i) {
-        p_.output.data[i] = p_.inputs[0].data[i] + p_.inputs[1].data[i];
-      }
-    }
-    void Backward(const Pass&, const GradientSink&) override {
-      for (const Value& input : p_.inputs) {
-        std::copy_n(p_.output.gradient, size(), input.gradient);
-      }
-    }
-
-   private:
-    int64_t size() const { return p_.batch * p_.output.shape.size(); }
-    Placement p_;
-  };
-};
-
 // The largest |gradient - central difference| / (1 + |gradient|) of the mean
-// loss, over every parameter.
-double WorstError(Model& model, int count, Flat& x, float difference) {
-  Flat gradient(x.size());
-  model.Step(count, x, {gradient});
+// loss in training, over every parameter but the statistics.
+double WorstError(Model& model, int count, Flat& x, float difference,
+                  uint64_t draw = 0) {
+  Flat gradient(x.size()), unused(x.size());
+  model.Step(count, x, {gradient}, draw);
   double worst = 0;
-  for (int64_t i = 0; i < x.size(); ++i) {
+  for (int64_t i = 0; i < model.layout().parameters(); ++i) {
     const float kept = x[i];
     x[i] = kept + difference;
-    const double above = model.Evaluate(count, x).loss_sum;
+    const double above = model.Step(count, x, {unused}, draw);
     x[i] = kept - difference;
-    const double below = model.Evaluate(count, x).loss_sum;
+    const double below = model.Step(count, x, {unused}, draw);
     x[i] = kept;
-    const double expected = (above - below) / (2 * difference) / count;
+    const double expected = (above - below) / (2 * difference);
     worst = std::max(
         worst, std::abs(gradient[i] - expected) / (1 + std::abs(expected)));
   }
@@ -139,10 +122,10 @@ TEST_CASE("A skip connection adds up the gradients of all readers",
   Graph graph;
   graph.Add("fc1", Dense({.units = 6}));
   graph.Add("fc2", Dense({.units = 6}));
-  graph.Add("add1", std::make_unique<Add>(), {"fc1", "fc2"});
+  graph.Add("add1", Add(), {"fc1", "fc2"});
   graph.Add("fc3", Dense({.units = 6}));
-  graph.Add("add2", std::make_unique<Add>(), {"fc3", "fc1"});
-  graph.Add("add3", std::make_unique<Add>(), {"add2", "add1"});
+  graph.Add("add2", Add(), {"fc3", "fc1"});
+  graph.Add("add3", Add(), {"add2", "add1"});
   graph.Add("fc4", Dense({.units = 3}));
   const Shape shape{5, 1, 1};
   auto model = Model::Build(std::move(graph), shape, {4, 3});
@@ -153,13 +136,78 @@ TEST_CASE("A skip connection adds up the gradients of all readers",
   CHECK(WorstError(**model, 3, x, 1e-2f) < kGraphTolerance);
 }
 
+TEST_CASE("Every layer hands the gradient on inside of a network", "[models]") {
+  Graph graph;
+  graph.Add("conv1", Conv2d({.channels = 8, .padding = 1, .bias = false}));
+  graph.Add("norm", BatchNorm());
+  graph.Add("dropout", Dropout(0.3));
+  graph.Add("conv2", Conv2d({.channels = 8, .padding = 1}));
+  graph.Add("add", Add(), {"conv2", "dropout"});
+  graph.Add("pool", AveragePool(2));
+  graph.Add("grow", ConvTranspose2d({.channels = 3}));
+  graph.Add("up", Upsample({.bilinear = true}), {"pool"});
+  graph.Add("join", Concat(), {"grow", "up", "conv1", Graph::kInput});
+  graph.Add("softmax", Softmax());
+  graph.Add("drop", Dropout(0.2));
+  graph.Add("conv3", Conv2d({.channels = 3, .kernel = 1}));
+  const Shape shape{2, 6, 4};
+  auto model =
+      Model::Build(std::move(graph), shape, {4, 1}, {.label_smoothing = 0.1});
+  REQUIRE(model.ok());
+  CHECK((*model)->labels_per_example() == 24);
+  Fill(**model, 0, 4, shape);
+  Flat x = Initial(**model);
+  CHECK(WorstError(**model, 4, x, 1e-2f, 5) < kGraphTolerance);
+  CHECK(WorstError(**model, 1, x, 1e-2f, 6) < kGraphTolerance);
+}
+
+TEST_CASE("Dropout is a matter of the draw, and of training", "[models]") {
+  Graph graph;
+  graph.Add("fc1", Dense({.units = 20, .relu = true}));
+  graph.Add("drop", Dropout(0.5));
+  graph.Add("fc2", Dense({.units = 3}));
+  const Shape shape{5, 1, 1};
+  auto model = Model::Build(std::move(graph), shape, {7});
+  REQUIRE(model.ok());
+  Fill(**model, 0, 7, shape);
+  Flat x = Initial(**model), unused(x.size());
+  const float loss = (*model)->Step(7, x, {unused}, 1);
+  CHECK((*model)->Step(7, x, {unused}, 2) != loss);
+  const double evaluated = (*model)->Evaluate(7, x).loss_sum;
+  CHECK((*model)->Step(7, x, {unused}, 1) == loss);
+  CHECK((*model)->Evaluate(7, x).loss_sum == evaluated);
+}
+
+TEST_CASE("A label is smoothed in training alone", "[models]") {
+  Flat x;
+  double plain = 0, smoothed = 0, evaluated[2];
+  for (const double smoothing : {0.0, 0.4}) {
+    auto model =
+        Model::Build("mlp:5", kImage, 10, {8}, {.label_smoothing = smoothing});
+    REQUIRE(model.ok());
+    Fill(**model, 0, 8);
+    x = Initial(**model);
+    Flat unused(x.size());
+    (smoothing > 0 ? smoothed : plain) = (*model)->Step(8, x, {unused});
+    evaluated[smoothing > 0 ? 1 : 0] = (*model)->Evaluate(8, x).loss_sum;
+  }
+  CHECK(smoothed != plain);
+  CHECK(evaluated[0] == evaluated[1]);
+  CHECK(evaluated[0] / 8 == Approx(plain));
+  for (const double smoothing : {-0.1, 1.0, double(NAN)}) {
+    CHECK(Model::Build("mlp:5", kImage, 10, {8}, {.label_smoothing = smoothing})
+              .status()
+              .code() == absl::StatusCode::kInvalidArgument);
+  }
+}
+
 TEST_CASE("ReLU is in place only where nobody else reads its input",
           "[models]") {
   Graph graph;
   graph.Add("relu0", Relu(), {Graph::kInput});
   graph.Add("fc1", Dense({.units = 4}));
   graph.Add("relu1", Relu());
-  graph.Add("add", std::make_unique<Add>(), {"relu1", "fc1"});
+  graph.Add("add", Add(), {"relu1", "fc1"});
   const Shape shape{4, 1, 1};
   auto model = Model::Build(std::move(graph), shape, {1});
   REQUIRE(model.ok());
@@ -186,14 +234,17 @@ TEST_CASE("Writing the step into the parameters equals a separate update",
     Flat expected = x.Clone();
     ForEach([](float& v, float g) { v -= 0.1f * g; }, expected, gradient);
     CHECK(model->Step(8, x, {x, -0.1f, 1}) == loss);
-    // One rounding more or less of numbers below 1.
-    CHECK(LargestDifference(x, expected) < 1e-6);
+    // One rounding more or less of numbers below 1. Statistics have moved
+    // twice.
+    const int64_t moved = model->layout().parameters();
+    CHECK(LargestDifference(x.Slice(0, moved), expected.Slice(0, moved)) <
+          1e-6);
     CHECK(Norm(gradient) > 0.01);
   }
 }
 
 TEST_CASE("A smaller batch is the mean over its own examples", "[models]") {
-  for (const std::string& name : ModelNames()) {
+  for (const std::string& name : ModelsWithoutStatistics()) {
     INFO(name);
     auto model = Build(name, {1, 3, 8});
     Flat x = Initial(*model);
@@ -213,7 +264,7 @@ TEST_CASE("A smaller batch is the mean over its own examples", "[models]") {
 
 TEST_CASE("Two halves of a batch average to the whole batch's gradient",
           "[models]") {
-  for (const std::string& name : ModelNames()) {
+  for (const std::string& name : ModelsWithoutStatistics()) {
     INFO(name);
     auto model = Build(name, {6, 12});
     Flat x = Initial(*model);
@@ -230,7 +281,7 @@ TEST_CASE("Two halves of a batch average to the whole batch's gradient",
 }
 
 TEST_CASE("Evaluate sees the loss that Step reports", "[models]") {
-  for (const std::string& name : ModelNames()) {
+  for (const std::string& name : ModelsWithoutStatistics()) {
     INFO(name);
     auto model = Build(name, {7});
     Fill(*model, 0, 7);
@@ -238,8 +289,9 @@ TEST_CASE("Evaluate sees the loss that Step reports", "[models]") {
     Flat gradient(x.size());
     const float loss = model->Step(7, x, {gradient});
     const Score score = model->Evaluate(7, x);
-    CHECK(static_cast<float>(score.loss_sum / 7) == loss);
-    CHECK(score.correct <= 7);
+    const int64_t labels = 7 * model->labels_per_example();
+    CHECK(static_cast<float>(score.loss_sum / double(labels)) == loss);
+    CHECK(score.correct <= labels);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/kernels/softmax_cross_entropy.h"
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/flat.h"
+#include "base/random.h"
 
 namespace monsoon {
 namespace {
@@ -17,9 +19,9 @@ Score Run(const std::vector<float>& z, const std::vector<int32_t>& labels,
   const int64_t batch = labels.size();
   const int64_t classes = z.size() / batch;
   auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
-      "cpu", {.batch = batch, .classes = classes});
+      "cpu", {.batch = batch, .logits = {.channels = classes}});
   REQUIRE(kernel.ok());
-  return (*kernel)->Run(z.data(), labels.data(), dz);
+  return (*kernel)->Run(z.data(), labels.data(), /*smoothing=*/0, dz);
 }
 
 TEST_CASE("Softmax loss and gradient are those computed by hand", "[models]") {
@@ -49,6 +51,95 @@ TEST_CASE("Softmax gradients are the central differences of the mean loss",
     z[i] = kept;
     CHECK(dz[i] == Approx((above - below) / 0.02 / 3).margin(5e-5));
   }
+}
+
+// A batch of images of logits in an order of channels, and what it should give.
+struct Pixels {
+  static constexpr int64_t kBatch = 3, kClasses = 16, kHeight = 3, kWidth = 7;
+  static constexpr int64_t kSpace = kHeight * kWidth;
+
+  explicit Pixels(int64_t order) : block(order), z(kBatch * kClasses * kSpace) {
+    Random random({9});
+    for (int64_t n = 0; n < kBatch; ++n) {
+      for (int64_t s = 0; s < kSpace; ++s) {
+        labels.push_back(static_cast<int32_t>(random.Below(kClasses)));
+        for (int64_t k = 0; k < kClasses; ++k) {
+          z[At(n, k, s)] = random.Uniform(-3, 3);
+        }
+      }
+    }
+  }
+  size_t At(int64_t n, int64_t k, int64_t s) const {
+    return ((n * (kClasses / block) + k / block) * kSpace + s) * block +
+           k % block;
+  }
+  Score Run(double smoothing, float* dz) const {
+    auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
+        "cpu", {.batch = kBatch,
+                .logits = {kClasses, kHeight, kWidth},
+                .block = block});
+    REQUIRE(kernel.ok());
+    return (*kernel)->Run(z.data(), labels.data(), smoothing, dz);
+  }
+
+  int64_t block;
+  std::vector<float> z;
+  std::vector<int32_t> labels;
+};
+
+TEST_CASE("Every pixel has a loss, whatever the order of channels",
+          "[models]") {
+  for (const int64_t block : {1, 8, 16}) {
+    for (const double smoothing : {0.0, 0.3}) {
+      const Pixels pixels(block);
+      std::vector<float> dz(pixels.z.size());
+      const Score score = pixels.Run(smoothing, dz.data());
+      double loss = 0, worst = 0;
+      int64_t correct = 0;
+      for (int64_t i = 0; i < Pixels::kBatch * Pixels::kSpace; ++i) {
+        const int64_t n = i / Pixels::kSpace, s = i % Pixels::kSpace;
+        const int32_t label = pixels.labels[size_t(i)];
+        double sum = 0;
+        int64_t best = 0;
+        for (int64_t k = 0; k < Pixels::kClasses; ++k) {
+          sum += std::exp(double(pixels.z[pixels.At(n, k, s)]));
+          if (pixels.z[pixels.At(n, k, s)] > pixels.z[pixels.At(n, best, s)]) {
+            best = k;
+          }
+        }
+        if (best == label) ++correct;
+        for (int64_t k = 0; k < Pixels::kClasses; ++k) {
+          const double p = std::exp(double(pixels.z[pixels.At(n, k, s)])) / sum;
+          const double target = smoothing / double(Pixels::kClasses) +
+                                (k == label ? 1 - smoothing : 0);
+          loss -= target * std::log(p);
+          const double expected =
+              (p - target) / double(Pixels::kBatch * Pixels::kSpace);
+          worst = std::max(worst,
+                           std::abs(double(dz[pixels.At(n, k, s)]) - expected));
+        }
+      }
+      CHECK(score.loss_sum == Approx(loss).epsilon(1e-6));
+      CHECK(score.correct == correct);
+      CHECK(worst < 1e-8);
+    }
+  }
+}
+
+TEST_CASE("A smoothed loss is least where the targets are", "[models]") {
+  // softmax = targets: the gradient vanishes and the loss is their entropy.
+  const double on = 0.9 + 0.1 / 4, off = 0.1 / 4;
+  std::vector<float> z(4, static_cast<float>(std::log(off)));
+  z[2] = static_cast<float>(std::log(on));
+  auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
+      "cpu", {.batch = 1, .logits = {.channels = 4}});
+  REQUIRE(kernel.ok());
+  const int32_t label = 2;
+  std::array<float, 4> dz;
+  const Score score = (*kernel)->Run(z.data(), &label, 0.1, dz.data());
+  CHECK(score.loss_sum ==
+        Approx(-on * std::log(on) - 3 * off * std::log(off)).epsilon(1e-6));
+  for (const float g : dz) CHECK(g == Approx(0).margin(1e-7));
 }
 
 TEST_CASE("Softmax survives logits that overflow an exponential", "[models]") {

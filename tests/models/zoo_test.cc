@@ -60,8 +60,33 @@ TEST_CASE("A built model has the layout that its name promises", "[models]") {
   }
 }
 
-TEST_CASE("The models are cnn and mlp", "[models]") {
-  CHECK(ModelNames() == std::vector<std::string>{"cnn", "mlp"});
+TEST_CASE("resnet20 has the parameters that its equations give", "[models]") {
+  const auto layout = LayoutOf("resnet20", {3, 32, 32}, 10);
+  REQUIRE(layout.ok());
+  // Convolutions 432 + 6 * 2304 + 4608 + 5 * 9216 + 18432 + 5 * 36864,
+  // projections 512 + 2048, 784 normalised channels, dense 650.
+  CHECK(layout->parameters() == 272'474);
+  CHECK(layout->size() == 272'474 + 2 * 784);
+  const std::vector<std::string> lines = Describe(*layout);
+  CHECK(lines[0] == "conv1.weight 16 3 3 3");
+  CHECK(lines[1] == "conv1.norm.weight 16 (no decay)");
+  CHECK(std::count(lines.begin(), lines.end(),
+                   "stage3.block1.shortcut.weight 64 32 1 1") == 1);
+  CHECK(LayoutOf("resnet20", kImage, 10)->parameters() == 272'474 - 288);
+}
+
+TEST_CASE("unet has the parameters that its equations give", "[models]") {
+  const auto layout = LayoutOf("unet", kImage, 10);
+  REQUIRE(layout.ok());
+  // Down 160 + 2320, 4640 + 9248, bottom 18496 + 36928, up 8224 + 18464 + 9248,
+  // 2064 + 4624 + 2320, classes 170.
+  CHECK(layout->size() == 116'906);
+  CHECK(layout->parameters() == layout->size());
+}
+
+TEST_CASE("The models are cnn, mlp, resnet20 and unet", "[models]") {
+  CHECK(ModelNames() ==
+        std::vector<std::string>{"cnn", "mlp", "resnet20", "unet"});
 }
 
 TEST_CASE("A name that is no model is refused with what would do", "[models]") {
@@ -70,7 +95,8 @@ TEST_CASE("A name that is no model is refused with what would do", "[models]") {
   };
   for (const Case& test : {
            Case{"mpl",
-                "unknown model \"mpl\"; accepted: cnn, mlp; did you mean "
+                "unknown model \"mpl\"; accepted: cnn, mlp, resnet20, unet; "
+                "did you mean "
                 "\"mlp\"?"},
            Case{"mlp:0",
                 "model \"mlp:0\": hidden size \"0\", expected a whole number "
@@ -85,6 +111,11 @@ TEST_CASE("A name that is no model is refused with what would do", "[models]") {
                 "model \"mlp:\": nothing follows the colon; write \"mlp\" for "
                 "the model as it is"},
            Case{"cnn:5", "model \"cnn:5\": cnn takes no sizes; write \"cnn\""},
+           Case{"resnet20:56",
+                "model \"resnet20:56\": resnet20 takes no sizes; write "
+                "\"resnet20\""},
+           Case{"unet:3",
+                "model \"unet:3\": unet takes no sizes; write \"unet\""},
        }) {
     const auto model = Model::Build(test.name, kImage, 10, {1});
     CHECK(model.status().code() == absl::StatusCode::kInvalidArgument);
@@ -106,10 +137,33 @@ TEST_CASE("Data that does not fit a model is refused", "[models]") {
   CHECK(LayoutOf("cnn", {1, 5, 9}, 10).status().message() ==
         "layer pool: a window of 2x2 does not fit into an input of 32x1x5; use "
         "larger images or another model");
+  CHECK(LayoutOf("resnet20", {3, 32, 7}, 10).status().message() ==
+        "model resnet20: images of 32x7 pixels, expected at least 8x8; use "
+        "larger images or another model");
+  CHECK(LayoutOf("unet", {3, 32, 30}, 10).status().message() ==
+        "model unet: images of 32x30 pixels, expected heights and widths that "
+        "4 divides; pad or crop the images");
   CHECK(Model::Build("mlp", kImage, 10, {}).status().message() ==
         "no batch size, expected at least one");
   CHECK(Model::Build("mlp", kImage, 10, {4, 0}).status().message() ==
         "batch size 0, expected at least 1");
+}
+
+TEST_CASE("A model that wants a label for each pixel is told from others",
+          "[models]") {
+  for (const std::string& name : ModelNames()) {
+    const absl::Status status = CheckOneLabel(name, kImage, 10);
+    const auto model = Model::Build(name, kImage, 10, {1});
+    REQUIRE(model.ok());
+    CHECK(status.ok() == ((*model)->labels_per_example() == 1));
+  }
+  const absl::Status status = CheckOneLabel("unet", kImage, 10);
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(status.message() ==
+        "model unet learns a label for each of 28x28 pixels, the data set has "
+        "one for each example; use another model");
+  CHECK(CheckOneLabel("cnn", {1, 4, 9}, 10) ==
+        LayoutOf("cnn", {1, 4, 9}, 10).status());
 }
 
 TEST_CASE("Weights start uniform in the He range and biases at zero",

@@ -97,11 +97,14 @@ TEST_CASE("A change that leaves something infinite is undone whole") {
 // Local steps on 5 floats with gradients that depend on x.
 void Train(Replica& r, int steps) {
   for (int i = 0; i < steps; ++i) {
+    const GradientSink sink = r.BeginLocalStep();
     for (int64_t j = 0; j < r.x.size(); ++j) {
-      r.gradient[j] =
+      const float gradient =
           r.x[j] - static_cast<float>(std::cos(static_cast<double>(j)));
+      sink.into[j] = sink.beta * sink.into[j] + sink.scale * gradient;
     }
-    r.LocalStep();
+    sink.Ready(0, r.x.size());
+    r.EndLocalStep();
     ++r.step;
     ++r.pending;
     r.pending_samples += 64;

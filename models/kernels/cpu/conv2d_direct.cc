@@ -15,39 +15,15 @@ using dnnl::memory;
 using onednn::Bridge;
 using Desc = memory::desc;
 
-// [N, C / block, H, W, block] in oneDNN's terms.
-Desc ActivationDesc(int64_t batch, const Shape& shape, int64_t block) {
-  const auto tag = block == 16  ? memory::format_tag::nChw16c
-                   : block == 8 ? memory::format_tag::nChw8c
-                                : memory::format_tag::nchw;
-  return Desc({batch, shape.channels, shape.height, shape.width},
-              memory::data_type::f32, tag);
-}
-
-// The block of `desc` where we have a name for it, else 1: then the bridge
-// brings the tensor into plain order.
-int64_t BlockOf(const Desc& desc, int64_t batch, const Shape& shape) {
-  for (int64_t block : {16, 8}) {
-    if (shape.channels % block == 0 &&
-        desc == ActivationDesc(batch, shape, block)) {
-      return block;
-    }
-  }
-  return 1;
-}
-
-Desc Any(const memory::dims& dims) {
-  return Desc(dims, memory::data_type::f32, memory::format_tag::any);
-}
-
 // Descriptors that all three primitives are made from. Activations and weights
 // are `any`: oneDNN picks what is fastest on this machine.
 struct Descs {
   explicit Descs(const Conv2dKernel::Spec& s)
       : w_dims(WeightDims(s)),
-        x(Any({s.batch, s.in.channels, s.in.height, s.in.width})),
-        y(Any({s.batch, s.out.channels, s.out.height, s.out.width})),
-        w(Any(w_dims)),
+        x(onednn::AnyOrder({s.batch, s.in.channels, s.in.height, s.in.width})),
+        y(onednn::AnyOrder(
+            {s.batch, s.out.channels, s.out.height, s.out.width})),
+        w(onednn::AnyOrder(w_dims)),
         plain_w(w_dims, memory::data_type::f32,
                 s.groups == 1 ? memory::format_tag::oihw
                               : memory::format_tag::goihw),
@@ -55,10 +31,7 @@ struct Descs {
         strides({s.stride, s.stride}),
         // oneDNN counts the gaps.
         dilation({s.dilation - 1, s.dilation - 1}),
-        padding({s.padding, s.padding}) {
-    // Scratch is ours: oneDNN's default is one per thread, made on first use.
-    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  }
+        padding({s.padding, s.padding}) {}
   static memory::dims WeightDims(const Conv2dKernel::Spec& s) {
     if (s.groups == 1) {
       return {s.out.channels, s.in.channels, s.kernel, s.kernel};
@@ -70,7 +43,7 @@ struct Descs {
   memory::dims w_dims;
   Desc x, y, w, plain_w, b;
   memory::dims strides, dilation, padding;
-  dnnl::primitive_attr attributes;
+  dnnl::primitive_attr attributes = onednn::UserScratch();
   static constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
 };
 
@@ -130,7 +103,8 @@ class DirectConv2d final : public Conv2dKernel {
   using ForwardDesc = dnnl::convolution_forward::primitive_desc;
 
   ForwardDesc BuildForward(const Spec& s, const Descs& d) {
-    dnnl::primitive_attr attributes = d.attributes;
+    // Of its own: a copy of d's would share what it is told.
+    dnnl::primitive_attr attributes = onednn::UserScratch();
     if (s.relu) {
       dnnl::post_ops after;
       after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
@@ -140,9 +114,9 @@ class DirectConv2d final : public Conv2dKernel {
         {dnnl::prop_kind::forward_training, Descs::kAlgorithm, d.x, d.w, d.b,
          d.y, d.strides, d.dilation, d.padding, d.padding},
         attributes, engine_);
-    output_block_ = BlockOf(desc.dst_desc(), s.batch, s.out);
-    outside_x_ = ActivationDesc(s.batch, s.in, s.block);
-    outside_y_ = ActivationDesc(s.batch, s.out, output_block_);
+    output_block_ = onednn::BlockOf(desc.dst_desc(), s.batch, s.out);
+    outside_x_ = onednn::ActivationDesc(s.batch, s.in, s.block);
+    outside_y_ = onednn::ActivationDesc(s.batch, s.out, output_block_);
     x_ = Bridge(outside_x_, desc.src_desc(), engine_);
     w_ = Bridge(d.plain_w, desc.weights_desc(), engine_);
     b_ = Bridge(d.b, d.b, engine_);

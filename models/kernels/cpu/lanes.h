@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 // Eight floats that are computed on at once, and a small matrix product over
 // them: what the kernels written by hand have in common. Files that include
@@ -12,83 +11,118 @@ namespace monsoon {
 inline constexpr int64_t kLanes = 8;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 
+// The same at any address of floats.
+using LanesInMemory = float
+    __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
 inline Lanes Load(const float* from) {
-  Lanes value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
+  return *reinterpret_cast<const LanesInMemory*>(from);
 }
 inline void Store(const Lanes& value, float* to) {
-  std::memcpy(to, &value, sizeof(value));
+  *reinterpret_cast<LanesInMemory*>(to) = value;
 }
 inline Lanes Fill(float value) { return value - Lanes{}; }
 
-// A matrix by its strides, in floats.
-struct MatrixView {
-  const float* data;
-  int64_t row, column;
+// Turns rows into columns: swaps ever smaller squares.
+inline void Transpose(Lanes (&m)[kLanes]) {
+  const auto swap = [&m](int distance, auto shuffle) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kLanes; ++i) {
+      if ((i & distance) == 0) shuffle(m[i], m[i + distance]);
+    }
+  };
+  swap(4, [](Lanes& a, Lanes& b) {
+    const Lanes low = a;
+    a = __builtin_shufflevector(low, b, 0, 1, 2, 3, 8, 9, 10, 11);
+    b = __builtin_shufflevector(low, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  });
+  swap(2, [](Lanes& a, Lanes& b) {
+    const Lanes low = a;
+    a = __builtin_shufflevector(low, b, 0, 1, 8, 9, 4, 5, 12, 13);
+    b = __builtin_shufflevector(low, b, 2, 3, 10, 11, 6, 7, 14, 15);
+  });
+  swap(1, [](Lanes& a, Lanes& b) {
+    const Lanes low = a;
+    a = __builtin_shufflevector(low, b, 0, 8, 2, 10, 4, 12, 6, 14);
+    b = __builtin_shufflevector(low, b, 1, 9, 3, 11, 5, 13, 7, 15);
+  });
+}
+
+// The operands of a product C = A B, by their strides in floats. C [rows, 8
+// vectors], A [rows, depth], B [depth, 8 vectors]; depth is counted in groups
+// of kInner.
+struct ProductView {
+  const float* a;
+  int64_t a_row, a_group;  // within a group, kInnerStride apart
+  const float* b;
+  int64_t b_depth, b_vector;
+  float* c;
+  int64_t c_row, c_vector;
 };
 
-// C [kRows, 8 kVectors] = A [kRows, depth] B [depth, 8 kVectors] (+ C): all
-// sums stay in registers. Rows of B and C are contiguous, `ldb` and `ldc`
-// apart.
-template <int kRows, int kVectors, bool kAdds>
-inline void ProductBlock(const MatrixView& a, const float* b, int64_t ldb,
-                         int64_t depth, float* c, int64_t ldc) {
+// A block of C, all sums in registers; C is added to where kAdds.
+template <int kRows, int kVectors, int kInner, int kInnerStride, bool kAdds>
+inline void ProductBlock(const ProductView& view, int64_t groups) {
   Lanes sum[kRows][kVectors];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = kAdds ? Load(c + r * ldc + v * kLanes) : Lanes{};
+      sum[r][v] =
+          kAdds ? Load(view.c + r * view.c_row + v * view.c_vector) : Lanes{};
     }
   }
-  for (int64_t k = 0; k < depth; ++k) {
-    Lanes row[kVectors];
-    for (int v = 0; v < kVectors; ++v) row[v] = Load(b + k * ldb + v * kLanes);
-    for (int r = 0; r < kRows; ++r) {
-      const Lanes factor = Fill(a.data[r * a.row + k * a.column]);
-      for (int v = 0; v < kVectors; ++v) sum[r][v] += factor * row[v];
+  const float* a = view.a;
+  const float* b = view.b;
+  for (int64_t group = 0; group < groups; ++group, a += view.a_group) {
+#pragma GCC unroll 8
+    for (int k = 0; k < kInner; ++k, b += view.b_depth) {
+      Lanes row[kVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) row[v] = Load(b + v * view.b_vector);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const Lanes factor = Fill(a[r * view.a_row + k * kInnerStride]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) sum[r][v] += factor * row[v];
+      }
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      Store(sum[r][v], c + r * ldc + v * kLanes);
+      Store(sum[r][v], view.c + r * view.c_row + v * view.c_vector);
     }
   }
 }
 
-// The same for `rows` rows, six at a time.
-template <int kVectors, bool kAdds>
-inline void ProductColumns(MatrixView a, const float* b, int64_t ldb,
-                           int64_t rows, int64_t depth, float* c, int64_t ldc) {
-  for (; rows >= 6; rows -= 6, a.data += 6 * a.row, c += 6 * ldc) {
-    ProductBlock<6, kVectors, kAdds>(a, b, ldb, depth, c, ldc);
+// The same for any number of rows, six at a time.
+template <int kVectors, int kInner, int kInnerStride, bool kAdds>
+inline void ProductRows(ProductView view, int64_t rows, int64_t groups) {
+  for (; rows >= 6; rows -= 6) {
+    ProductBlock<6, kVectors, kInner, kInnerStride, kAdds>(view, groups);
+    view.a += 6 * view.a_row;
+    view.c += 6 * view.c_row;
   }
   switch (rows) {
     case 5:
-      return ProductBlock<5, kVectors, kAdds>(a, b, ldb, depth, c, ldc);
+      return ProductBlock<5, kVectors, kInner, kInnerStride, kAdds>(view,
+                                                                    groups);
     case 4:
-      return ProductBlock<4, kVectors, kAdds>(a, b, ldb, depth, c, ldc);
+      return ProductBlock<4, kVectors, kInner, kInnerStride, kAdds>(view,
+                                                                    groups);
     case 3:
-      return ProductBlock<3, kVectors, kAdds>(a, b, ldb, depth, c, ldc);
+      return ProductBlock<3, kVectors, kInner, kInnerStride, kAdds>(view,
+                                                                    groups);
     case 2:
-      return ProductBlock<2, kVectors, kAdds>(a, b, ldb, depth, c, ldc);
+      return ProductBlock<2, kVectors, kInner, kInnerStride, kAdds>(view,
+                                                                    groups);
     case 1:
-      return ProductBlock<1, kVectors, kAdds>(a, b, ldb, depth, c, ldc);
+      return ProductBlock<1, kVectors, kInner, kInnerStride, kAdds>(view,
+                                                                    groups);
     default:
       return;
-  }
-}
-
-// C [rows, columns] = A [rows, depth] B [depth, columns] (+ C), B and C
-// without gaps. REQUIRES: columns is a multiple of 8.
-template <bool kAdds>
-inline void SmallProduct(const MatrixView& a, const float* b, int64_t rows,
-                         int64_t columns, int64_t depth, float* c) {
-  int64_t at = 0;
-  for (; at + 2 * kLanes <= columns; at += 2 * kLanes) {
-    ProductColumns<2, kAdds>(a, b + at, columns, rows, depth, c + at, columns);
-  }
-  if (at < columns) {
-    ProductColumns<1, kAdds>(a, b + at, columns, rows, depth, c + at, columns);
   }
 }
 

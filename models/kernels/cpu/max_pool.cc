@@ -4,13 +4,38 @@
 #include "models/kernels/max_pool.h"
 
 #include <algorithm>
-#include <memory>
+#include <cstring>
 #include <vector>
 
-#include "base/check.h"
+#include "models/kernels/cpu/blocks.h"
 
 namespace monsoon {
 namespace {
+
+// The channels of a block, computed on at once; a single one where channels
+// are not in blocks. (GCC 12 ignores a vector_size that a template decides.)
+template <int64_t kBlock>
+struct Lanes;
+template <>
+struct Lanes<1> {
+  using Floats = float;
+  using Ints = int32_t;
+};
+template <>
+struct Lanes<8> {
+  using Floats = float __attribute__((vector_size(32)));
+  using Ints = int32_t __attribute__((vector_size(32)));
+};
+template <>
+struct Lanes<16> {
+  using Floats = float __attribute__((vector_size(64)));
+  using Ints = int32_t __attribute__((vector_size(64)));
+};
+
+template <typename Element, typename Value>
+void Load(const Element* from, Value& to) {
+  std::memcpy(&to, from, sizeof to);
+}
 
 // The block is a constant so that a window is reduced in registers.
 template <int64_t kBlock>
@@ -55,32 +80,37 @@ class CpuMaxPool final : public MaxPoolKernel {
   }
 
  private:
+  using Floats = typename Lanes<kBlock>::Floats;
+  using Ints = typename Lanes<kBlock>::Ints;
+  static_assert(sizeof(Floats) == kBlock * sizeof(float));
+
   // One window, `block` channels: x at its first row and column.
   void PickWinners(const float* x, float* y, int32_t* winner) const {
-    float best[kBlock];
-    int32_t place[kBlock] = {};
-    std::copy_n(x, kBlock, best);
-    for (int64_t row = 0, k = 0; row < size_; ++row) {
+    Floats best, candidate;
+    Load(x, best);
+    Ints place = {};
+    int32_t k = 0;
+    for (int64_t row = 0; row < size_; ++row) {
       for (int64_t column = 0; column < size_; ++column, ++k) {
-        const float* candidate = x + (row * width_ + column) * kBlock;
-        for (int64_t c = 0; c < kBlock; ++c) {
-          const bool better = candidate[c] > best[c];
-          place[c] = better ? static_cast<int32_t>(k) : place[c];
-          best[c] = better ? candidate[c] : best[c];
-        }
+        Load(x + (row * width_ + column) * kBlock, candidate);
+        place = candidate > best ? Ints{} + k : place;
+        best = candidate > best ? candidate : best;
       }
     }
-    std::copy_n(best, kBlock, y);
-    std::copy_n(place, kBlock, winner);
+    std::memcpy(y, &best, sizeof best);
+    std::memcpy(winner, &place, sizeof place);
   }
 
   void PayWinners(const float* dy, const int32_t* winner, float* dx) const {
-    for (int64_t row = 0, k = 0; row < size_; ++row) {
+    Floats gradient;
+    Ints place;
+    Load(dy, gradient);
+    Load(winner, place);
+    int32_t k = 0;
+    for (int64_t row = 0; row < size_; ++row) {
       for (int64_t column = 0; column < size_; ++column, ++k) {
-        float* candidate = dx + (row * width_ + column) * kBlock;
-        for (int64_t c = 0; c < kBlock; ++c) {
-          candidate[c] = winner[c] == k ? dy[c] : 0;
-        }
+        const Floats paid = place == k ? gradient : Floats{};
+        std::memcpy(dx + (row * width_ + column) * kBlock, &paid, sizeof paid);
       }
     }
   }
@@ -104,18 +134,8 @@ class CpuMaxPool final : public MaxPoolKernel {
   std::vector<int32_t> winner_;  // like Y: the place in its window
 };
 
-// Chooses the instance for the block.
-struct AnyBlock {
-  static absl::StatusOr<std::unique_ptr<MaxPoolKernel>> Make(
-      const MaxPoolKernel::Spec& s) {
-    if (s.block == 16) return std::make_unique<CpuMaxPool<16>>(s);
-    if (s.block == 8) return std::make_unique<CpuMaxPool<8>>(s);
-    MONSOON_CHECK(s.block == 1, "a block that this device's kernels produce");
-    return std::make_unique<CpuMaxPool<1>>(s);
-  }
-};
-
-const RegisterKernel<MaxPoolKernel, AnyBlock> kRegistered("cpu");
+const RegisterKernel<MaxPoolKernel, ForBlock<MaxPoolKernel, CpuMaxPool>>
+    kRegistered("cpu");
 
 }  // namespace
 }  // namespace monsoon

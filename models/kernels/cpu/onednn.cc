@@ -21,6 +21,37 @@ void Execute(const dnnl::primitive& primitive, const dnnl::stream& stream,
   MONSOON_CHECK(status == dnnl_success, "a built oneDNN primitive runs");
 }
 
+dnnl::primitive_attr UserScratch() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+dnnl::memory::desc AnyOrder(const dnnl::memory::dims& dims) {
+  return {dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any};
+}
+
+dnnl::memory::desc ActivationDesc(int64_t batch, const Shape& shape,
+                                  int64_t block) {
+  const auto tag = block == 16  ? dnnl::memory::format_tag::nChw16c
+                   : block == 8 ? dnnl::memory::format_tag::nChw8c
+                                : dnnl::memory::format_tag::nchw;
+  return {{batch, shape.channels, shape.height, shape.width},
+          dnnl::memory::data_type::f32,
+          tag};
+}
+
+int64_t BlockOf(const dnnl::memory::desc& desc, int64_t batch,
+                const Shape& shape) {
+  for (int64_t block : {16, 8}) {
+    if (shape.channels % block == 0 &&
+        desc == ActivationDesc(batch, shape, block)) {
+      return block;
+    }
+  }
+  return 1;
+}
+
 namespace {
 
 void Point(const dnnl::memory& memory, const float* data) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "models/shape.h"
 
 // The only door to oneDNN's primitives: failures at Build become Status here,
 // failures at run time are programming errors.
@@ -28,6 +29,21 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const typename Kernel::Spec& s) {
 // Runs a primitive; unlike the C++ interface it builds no map of arguments.
 void Execute(const dnnl::primitive& primitive, const dnnl::stream& stream,
              std::initializer_list<dnnl_exec_arg_t> arguments);
+
+// Attributes by which scratch is ours: oneDNN's default is one per thread, made
+// on first use. Copies share what they are told later.
+dnnl::primitive_attr UserScratch();
+
+// A float32 tensor whose order a primitive chooses: what is fastest on this
+// machine.
+dnnl::memory::desc AnyOrder(const dnnl::memory::dims& dims);
+// [N, C / block, H, W, block] in oneDNN's terms.
+dnnl::memory::desc ActivationDesc(int64_t batch, const Shape& shape,
+                                  int64_t block);
+// The block of `desc` where we have a name for it, else 1: then a bridge brings
+// the tensor into plain order.
+int64_t BlockOf(const dnnl::memory::desc& desc, int64_t batch,
+                const Shape& shape);
 
 // A tensor that callers keep in one format and a primitive wants in another:
 // the same memory where formats agree, else a copy in memory of our own.

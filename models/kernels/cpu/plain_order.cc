@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/kernels/plain_order.h"
 
+#include "models/kernels/cpu/lanes.h"
+
 namespace monsoon {
 namespace {
 
@@ -13,21 +15,43 @@ class CpuPlainOrder final : public PlainOrderKernel {
 
   // Each of the N * C / block planes is a transposition of [H*W, block].
   void Forward(const float* x, float* y) override {
-    Transpose(x, space_, block_, y);
+    TransposeAll(x, space_, block_, y);
   }
   void Backward(const float* dy, float* dx) override {
-    Transpose(dy, block_, space_, dx);
+    TransposeAll(dy, block_, space_, dx);
   }
 
  private:
-  void Transpose(const float* from, int64_t rows, int64_t columns,
-                 float* to) const {
+  void TransposeAll(const float* from, int64_t rows, int64_t columns,
+                    float* to) const {
 #pragma omp parallel for
     for (int64_t p = 0; p < planes_; ++p) {
-      const float* a = from + p * rows * columns;
-      float* b = to + p * rows * columns;
-      for (int64_t c = 0; c < columns; ++c) {
-        for (int64_t r = 0; r < rows; ++r) b[c * rows + r] = a[r * columns + c];
+      TransposePlane(from + p * rows * columns, rows, columns,
+                     to + p * rows * columns);
+    }
+  }
+
+  // a [rows, columns] to b [columns, rows]
+  static void TransposePlane(const float* a, int64_t rows, int64_t columns,
+                             float* b) {
+    const int64_t whole_rows = rows / kLanes * kLanes;
+    const int64_t whole_columns = columns / kLanes * kLanes;
+    for (int64_t r = 0; r < whole_rows; r += kLanes) {
+      for (int64_t c = 0; c < whole_columns; c += kLanes) {
+        Lanes square[kLanes];
+        for (int64_t i = 0; i < kLanes; ++i) {
+          square[i] = Load(a + (r + i) * columns + c);
+        }
+        Transpose(square);
+        for (int64_t i = 0; i < kLanes; ++i) {
+          Store(square[i], b + (c + i) * rows + r);
+        }
+      }
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t first = r < whole_rows ? whole_columns : 0;
+      for (int64_t c = first; c < columns; ++c) {
+        b[c * rows + r] = a[r * columns + c];
       }
     }
   }

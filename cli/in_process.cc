@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/in_process.h"
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/command_line.h"
+#include "base/status_macros.h"
+#include "worker/random_id.h"
+
+namespace monsoon {
+
+absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
+                                                       Clock& clock) {
+  std::vector<HostedServer> hosted(static_cast<size_t>(options.servers));
+  for (HostedServer& one : hosted) {
+    one.server = std::make_unique<Server>(clock);
+    if (options.transport != "grpc") continue;
+    ASSIGN_OR_RETURN(one.listener,
+                     GrpcServer::Start(*one.server, "127.0.0.1:0"));
+    ASSIGN_OR_RETURN(
+        one.client,
+        GrpcClient::Create(absl::StrCat("127.0.0.1:", one.listener->port()),
+                           clock));
+    RETURN_IF_ERROR(
+        one.client->WaitConnected(clock.Now() + options.connect_timeout));
+  }
+  return hosted;
+}
+
+absl::StatusOr<JobOutcome> RunWorkers(const std::string& program,
+                                      const Options& options,
+                                      const WorkerEnvironment& environment) {
+  const auto workers = static_cast<size_t>(options.workers);
+  std::vector<absl::StatusOr<JobOutcome>> outcomes(workers);
+  std::vector<std::thread> threads;
+  for (size_t rank = 0; rank < workers; ++rank) {
+    threads.emplace_back([&, rank] {
+      WorkerEnvironment own = environment;
+      own.incarnation = RandomId();
+      outcomes[rank] = RunWorker(options, static_cast<int>(rank), own);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (size_t rank = 1; rank < workers; ++rank) {
+    // What is wrong for all is said once.
+    if (outcomes[rank].status() == outcomes[0].status()) continue;
+    if (outcomes[rank].ok()) continue;
+    Fail(absl::StrCat(program, ": worker ", rank), outcomes[rank].status());
+  }
+  return std::move(outcomes[0]);
+}
+
+}  // namespace monsoon

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "server/server.h"
+#include "transport/grpc_client.h"
+#include "transport/grpc_server.h"
+#include "worker/run_worker.h"
+
+// Servers and workers of a job as objects and threads of this process.
+namespace monsoon {
+
+// One server of the job, and the way to it: the server itself, or loopback.
+struct HostedServer {
+  std::unique_ptr<Server> server;
+  std::unique_ptr<GrpcServer> listener;
+  std::unique_ptr<GrpcClient> client;
+
+  ServerCalls* calls() const {
+    if (client != nullptr) return client.get();
+    return server.get();
+  }
+};
+
+absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
+                                                       Clock& clock);
+
+// Runs one thread per worker to the end; says on stderr, in the name of
+// `program`, what went wrong in any but the first, whose outcome is that of the
+// job.
+absl::StatusOr<JobOutcome> RunWorkers(const std::string& program,
+                                      const Options& options,
+                                      const WorkerEnvironment& environment);
+
+}  // namespace monsoon

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/kernels/dropout.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "models/layers/layers.h"
+
+namespace monsoon {
+namespace {
+
+// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): close draws and nodes
+// give keys that have nothing in common.
+uint64_t KeyOf(uint64_t draw, int64_t node) {
+  uint64_t z = draw + static_cast<uint64_t>(node + 1) * 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+class DropoutOperator final : public Operator {
+ public:
+  DropoutOperator(const Placement& place, std::unique_ptr<DropoutKernel> kernel)
+      : in_(place.inputs[0]),
+        out_(place.output),
+        size_(place.batch * place.output.shape.size()),
+        node_(place.node),
+        kernel_(std::move(kernel)) {}
+
+  void Forward(const Pass& pass) override {
+    if (pass.training) {
+      kernel_->Apply(KeyOf(pass.draw, node_), in_.data, out_.data);
+    } else if (out_.data != in_.data) {
+      std::copy_n(in_.data, size_, out_.data);
+    }
+  }
+
+  void Backward(const Pass& pass, const GradientSink&) override {
+    if (in_.gradient == nullptr) return;
+    kernel_->Apply(KeyOf(pass.draw, node_), out_.gradient, in_.gradient);
+  }
+
+ private:
+  Value in_, out_;
+  int64_t size_, node_;
+  std::unique_ptr<DropoutKernel> kernel_;
+};
+
+class DropoutLayer final : public Layer {
+ public:
+  explicit DropoutLayer(double rate) : rate_(rate) {
+    MONSOON_CHECK(rate >= 0 && rate < 1, "a dropout rate lies in [0, 1)");
+  }
+
+  absl::StatusOr<Shape> OutputShape(
+      absl::Span<const Shape> inputs) const override {
+    return inputs[0];
+  }
+  bool in_place() const override { return true; }
+
+  absl::StatusOr<std::unique_ptr<Operator>> Build(
+      Placement& place) const override {
+    ASSIGN_OR_RETURN(
+        auto kernel,
+        MakeKernel<DropoutKernel>(
+            place.device,
+            {.size = place.batch * place.output.shape.size(), .rate = rate_}));
+    place.output.block = place.inputs[0].block;
+    return std::make_unique<DropoutOperator>(place, std::move(kernel));
+  }
+
+ private:
+  double rate_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> Dropout(double rate) {
+  return std::make_unique<DropoutLayer>(rate);
+}
+
+}  // namespace monsoon

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every way of convolving against plain loops in double precision, over odd
+// shapes; what is to be overwritten holds NaNs before.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "models/kernels/cpu/conv2d_ways.h"
+
+namespace monsoon {
+namespace {
+
+using Spec = Conv2dKernel::Spec;
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+Flat Draw(int64_t size, uint64_t stream) {
+  Random random({7, stream});
+  Flat flat(size);
+  for (float& value : flat.span()) value = random.Uniform(-1, 1);
+  return flat;
+}
+
+Flat NaNs(int64_t size) {
+  Flat flat(size);
+  std::fill(flat.span().begin(), flat.span().end(), kNaN);
+  return flat;
+}
+
+// Where a number of [N, C / block, H, W, block] lies.
+int64_t At(const Shape& s, int64_t block, int64_t n, int64_t c, int64_t row,
+           int64_t column) {
+  const int64_t plane =
+      (n * s.channels + c / block * block) * s.height * s.width;
+  return plane + (row * s.width + column) * block + c % block;
+}
+
+struct Convolution {
+  explicit Convolution(const Spec& spec)
+      : s(spec),
+        x(Draw(s.batch * s.in.size(), 1)),
+        w(Draw(s.out.channels * s.in.channels / s.groups * s.kernel * s.kernel,
+               2)),
+        b(Draw(s.out.channels, 3)),
+        dy(Draw(s.batch * s.out.size(), 4)) {}
+
+  // What plain loops make of it, Y and dY in blocks of `block`.
+  void Expect(int64_t block) {
+    y.assign(static_cast<size_t>(s.batch * s.out.size()), 0);
+    dx.assign(static_cast<size_t>(x.size()), 0);
+    dw.assign(static_cast<size_t>(w.size()), 0);
+    db.assign(static_cast<size_t>(b.size()), 0);
+    for (int64_t n = 0; n < s.batch; ++n) {
+      for (int64_t o = 0; o < s.out.channels; ++o) {
+        for (int64_t row = 0; row < s.out.height; ++row) {
+          for (int64_t column = 0; column < s.out.width; ++column) {
+            One(block, n, o, row, column);
+          }
+        }
+      }
+    }
+  }
+
+  void One(int64_t block, int64_t n, int64_t o, int64_t row, int64_t column) {
+    const auto at = static_cast<size_t>(At(s.out, block, n, o, row, column));
+    double sum = double{b[o]};
+    const auto each = [&](auto use) {
+      const int64_t group = s.in.channels / s.groups;
+      const int64_t first = o / (s.out.channels / s.groups) * group;
+      for (int64_t c = 0; c < group; ++c) {
+        for (int64_t k = 0; k < s.kernel * s.kernel; ++k) {
+          const int64_t r =
+              row * s.stride + k / s.kernel * s.dilation - s.padding;
+          const int64_t q =
+              column * s.stride + k % s.kernel * s.dilation - s.padding;
+          if (r < 0 || q < 0 || r >= s.in.height || q >= s.in.width) continue;
+          use(At(s.in, s.block, n, first + c, r, q),
+              (o * group + c) * s.kernel * s.kernel + k);
+        }
+      }
+    };
+    each([&](int64_t i, int64_t j) { sum += double{x[i]} * double{w[j]}; });
+    y[at] = s.relu ? std::max(0.0, sum) : sum;
+    const double g =
+        s.relu && sum <= 0 ? 0 : double{dy[static_cast<int64_t>(at)]};
+    db[static_cast<size_t>(o)] += g;
+    each([&](int64_t i, int64_t j) {
+      dx[static_cast<size_t>(i)] += g * double{w[j]};
+      dw[static_cast<size_t>(j)] += g * double{x[i]};
+    });
+  }
+
+  Spec s;
+  Flat x, w, b, dy;
+  std::vector<double> y, dx, dw, db;
+};
+
+// The largest difference beside the largest number; NaN counts as infinite.
+double Error(const Flat& found, const std::vector<double>& expected) {
+  double difference = 0, largest = 1e-30;
+  for (int64_t i = 0; i < found.size(); ++i) {
+    const double e = expected[static_cast<size_t>(i)];
+    if (std::isnan(found[i])) return std::numeric_limits<double>::infinity();
+    difference = std::max(difference, std::abs(double{found[i]} - e));
+    largest = std::max(largest, std::abs(e));
+  }
+  return difference / largest;
+}
+
+void Check(MadeConv2d (*make)(const Spec&), const Spec& spec,
+           double tolerance) {
+  INFO("batch " << spec.batch << ", " << spec.in.ToString() << " to "
+                << spec.out.ToString() << ", block " << spec.block
+                << ", padding " << spec.padding << ", relu " << spec.relu);
+  auto kernel = make(spec);
+  REQUIRE(kernel.ok());
+  Convolution c(spec);
+  c.Expect((*kernel)->output_block());
+  Flat y = NaNs(c.dy.size()), dw = NaNs(c.w.size()), db = NaNs(c.b.size());
+  Flat dx = NaNs(c.x.size()), dy = c.dy.Clone();
+  (*kernel)->Forward(c.x.data(), c.w.data(), c.b.data(), y.data());
+  (*kernel)->Backward(c.x.data(), y.data(), c.w.data(), dy.data(),
+                      spec.input_gradient ? dx.data() : nullptr, {{dw}, 0},
+                      {{db}, 0});
+  CHECK(Error(y, c.y) < tolerance);
+  CHECK(Error(dw, c.dw) < tolerance);
+  CHECK(Error(db, c.db) < tolerance);
+  if (spec.input_gradient) CHECK(Error(dx, c.dx) < tolerance);
+}
+
+Spec Square3x3(int64_t batch, const Shape& in, int64_t channels,
+               int64_t padding) {
+  return {.batch = batch,
+          .in = in,
+          .out = {channels, in.height + 2 * padding - 2,
+                  in.width + 2 * padding - 2},
+          .block = in.channels % 8 == 0 ? 8 : 1,
+          .kernel = 3,
+          .stride = 1,
+          .padding = padding};
+}
+
+// F(4x4, 3x3) rounds more than plain sums do: its matrices have numbers up to
+// 8, squared by going both ways.
+constexpr double kWinogradError = 2e-5;
+
+TEST_CASE("Winograd's convolution computes what plain loops compute",
+          "[models]") {
+  for (const int64_t padding : {0, 1, 2}) {
+    for (const bool relu : {false, true}) {
+      for (const Shape& in :
+           {Shape{8, 3, 3}, Shape{16, 7, 17}, Shape{24, 31, 5}, Shape{8, 33, 6},
+            Shape{32, 10, 10}}) {
+        Spec spec = Square3x3(3, in, 24, padding);
+        spec.relu = relu;
+        REQUIRE(FitsWinograd(spec));
+        Check(&MakeWinogradConv2d, spec, kWinogradError);
+      }
+    }
+  }
+  Spec wide = Square3x3(1, {16, 9, 9}, 8, 1);
+  wide.block = 16;
+  Check(&MakeWinogradConv2d, wide, kWinogradError);
+  Spec first = Square3x3(17, {8, 6, 6}, 40, 0);
+  first.input_gradient = false;
+  Check(&MakeWinogradConv2d, first, kWinogradError);
+}
+
+TEST_CASE("The narrow convolution computes what plain loops compute",
+          "[models]") {
+  for (const int64_t channels : {1, 2}) {
+    for (const int64_t stride : {1, 2}) {
+      for (const bool relu : {false, true}) {
+        Spec spec = Square3x3(3, {channels, 17, 7}, 16, 0);
+        spec.stride = stride;
+        spec.out.height = (17 - 3) / stride + 1;
+        spec.out.width = (7 - 3) / stride + 1;
+        spec.relu = relu;
+        spec.input_gradient = false;
+        REQUIRE(FitsNarrow(spec));
+        Check(&MakeNarrowConv2d, spec, 2e-6);
+      }
+    }
+  }
+}
+
+TEST_CASE("The direct convolution computes what plain loops compute",
+          "[models]") {
+  for (const int64_t dilation : {1, 2}) {
+    for (const int64_t groups : {1, 2, 4}) {
+      for (const int64_t stride : {1, 3}) {
+        const int64_t window = 2 * dilation + 1;
+        const Spec spec = {.batch = 2,
+                           .in = {8, 13, 7},
+                           .out = {12, (13 + 2 - window) / stride + 1,
+                                   (7 + 2 - window) / stride + 1},
+                           .block = 1,
+                           .kernel = 3,
+                           .stride = stride,
+                           .padding = 1,
+                           .dilation = dilation,
+                           .groups = groups,
+                           .relu = true};
+        Check(&MakeDirectConv2d, spec, 2e-6);
+      }
+    }
+  }
+}
+
+TEST_CASE("Winograd's convolution has not enough to do for other windows",
+          "[models]") {
+  Spec spec = Square3x3(1, {8, 9, 9}, 8, 0);
+  CHECK(FitsWinograd(spec));
+  spec.dilation = 2;
+  CHECK(!FitsWinograd(spec));
+  spec = Square3x3(1, {8, 9, 9}, 12, 0);
+  CHECK(!FitsWinograd(spec));
+  spec = Square3x3(1, {6, 9, 9}, 8, 0);
+  CHECK(!FitsWinograd(spec));
+}
+
+}  // namespace
+}  // namespace monsoon

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/flat.h"
+#include "models/layer.h"
+
+// A layer against plain loops (values) and central differences (gradients).
+//
+// The loss is sum_i r_i y_i with fixed random r, summed in double. For a layer
+// that is linear in its input and parameters, or piecewise linear with inputs
+// on a grid whose steps the difference does not cross, central differences are
+// exact but for float32 rounding of y, about 1e-7 |y| sqrt(outputs) /
+// difference, at most 1e-5 here. Hence 1e-4; other layers say what they need.
+namespace monsoon {
+
+// y(n, c, h, w) of a layer from x(n, c, h, w) and its parameters. The channels
+// of several inputs are counted one behind the other.
+using At = std::function<double(int64_t n, int64_t c, int64_t h, int64_t w)>;
+using Reference =
+    std::function<double(const At& x, const Shape& in, const Flat& parameters,
+                         int64_t n, int64_t c, int64_t h, int64_t w)>;
+
+struct LayerCase {
+  struct Input {
+    Shape shape;
+    int64_t block;
+  };
+
+  std::string name;
+  std::unique_ptr<Layer> layer;
+  int64_t batch;
+  Shape in;
+  int64_t block;  // of the input
+  float difference;
+  Reference reference;
+  double tolerance = 1e-4;
+  std::vector<Input> more{};  // inputs behind the first
+};
+
+// A built layer with memory of its own.
+struct LayerBench {
+  explicit LayerBench(const LayerCase& test);
+
+  // Runs forward.
+  double Loss();
+  // REQUIRES: Loss.
+  void Backward(const GradientSink& sink);
+  double x_at(int64_t n, int64_t c, int64_t h, int64_t w) const;
+  double y_at(int64_t n, int64_t c, int64_t h, int64_t w) const;
+
+  // The inputs' one behind the other; w are parameters, statistics last.
+  Flat x, dx, w, dw, y, dy;
+  int64_t trainable;  // of w
+  bool training = true;
+  uint64_t draw = 0;
+  Placement place;
+  std::unique_ptr<Operator> op;
+};
+
+// The same random numbers for the same seed, in [-1, 1).
+void FillUniform(Flat& values, uint64_t seed);
+// What the checks below start from.
+void Fill(LayerBench& bench);
+
+void CheckValues(const LayerCase& test);
+void CheckGradients(const LayerCase& test);
+// A sink receives beta * into + scale * gradient.
+void CheckSink(const LayerCase& test);
+// A sink with beta 0 is not read.
+void CheckUnreadSink(const LayerCase& test);
+// The input gradient uses the weights from before the sink.
+void CheckSinkInWeights(const LayerCase& test);
+// All of these.
+void CheckLayer(const LayerCase& test);
+
+}  // namespace monsoon
