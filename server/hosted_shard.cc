@@ -167,8 +167,10 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
     trainer_.Apply(update, shard_);
     bound_ = bound;
   } else {
-    const bool finite = shard_.Try([&] { trainer_.Apply(update, shard_); });
-    if (!finite) return Diverges(update, largest);
+    const auto apply = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      trainer_.Apply(update, shard_);
+    };
+    if (!shard_.Try(apply)) return Diverges(update, largest);
     bound_ = std::numeric_limits<double>::infinity();  // not known
   }
   ++shard_.version;

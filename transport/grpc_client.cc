@@ -138,18 +138,19 @@ absl::Status GrpcClient::WaitConnected(absl::Time deadline,
 absl::Status GrpcClient::GetJob(const pb::GetJobRequest& request,
                                 pb::JobStatus& reply) {
   return Control<pb::GetJobRequest, pb::JobStatus>(&Async::GetJob, request,
-                                                   reply);
+                                                   reply, {});
 }
 
 absl::Status GrpcClient::Join(const pb::JoinRequest& request,
                               pb::JoinReply& reply) {
-  return Control<pb::JoinRequest, pb::JoinReply>(&Async::Join, request, reply);
+  return Control<pb::JoinRequest, pb::JoinReply>(&Async::Join, request, reply,
+                                                 {});
 }
 
 absl::Status GrpcClient::Report(const pb::ReportRequest& request,
                                 pb::ReportReply& reply) {
   return Control<pb::ReportRequest, pb::ReportReply>(&Async::Report, request,
-                                                     reply);
+                                                     reply, {});
 }
 
 void GrpcClient::Exchange(ExchangeCall& call) {

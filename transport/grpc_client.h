@@ -78,7 +78,7 @@ class GrpcClient final : public ServerCalls {
   // Makes a control call and waits for its end.
   template <typename Request, typename Reply>
   absl::Status Control(Method<Request, Reply> method, const Request& request,
-                       Reply& reply, const Wait& wait = {});
+                       Reply& reply, const Wait& wait);
   // On a thread of gRPC's: hands the answer on.
   void Finish(ExchangeCall& call, const Flight& flight,
               const grpc::Status& status);
