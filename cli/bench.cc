@@ -96,8 +96,7 @@ absl::Status CheckData(const BenchChoices& choices,
     const Shape example{data.channels, data.height, data.width};
     for (const BenchRun& run : runs) {
       RETURN_IF_ERROR(CheckDataSize(run.options, data.total));
-      RETURN_IF_ERROR(
-          LayoutOf(run.options.model, example, data.classes).status());
+      RETURN_IF_ERROR(CheckOneLabel(run.options.model, example, data.classes));
     }
   }
   return absl::OkStatus();

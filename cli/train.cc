@@ -50,7 +50,7 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
                    LoadDataset(options.data, Split::kTrain, files));
   RETURN_IF_ERROR(CheckDataSize(options, train.total));
   const Shape example{train.channels, train.height, train.width};
-  RETURN_IF_ERROR(LayoutOf(options.model, example, train.classes).status());
+  RETURN_IF_ERROR(CheckOneLabel(options.model, example, train.classes));
   ASSIGN_OR_RETURN(const std::vector<HostedServer> hosted,
                    StartServers(options, clock));
   std::vector<ServerCalls*> servers;

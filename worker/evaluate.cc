@@ -24,6 +24,7 @@ absl::StatusOr<Evaluation> Evaluate(const std::string& name,
   const auto batch = static_cast<int>(std::min(kBatch, size));
   const auto tail = static_cast<int>(size % batch == 0 ? batch : size % batch);
   const Shape example{dataset.channels, dataset.height, dataset.width};
+  RETURN_IF_ERROR(CheckOneLabel(name, example, dataset.classes));
   ASSIGN_OR_RETURN(const std::unique_ptr<Model> model,
                    Model::Build(name, example, dataset.classes, {batch, tail}));
   if (model->layout().size() != parameters.size()) {

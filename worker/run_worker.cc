@@ -97,6 +97,7 @@ absl::Status Session::BuildJob() {
   ASSIGN_OR_RETURN(optimizer_, MakeOptimizer(options_.optimizer,
                                              static_cast<float>(options_.lr)));
   const Shape example{data_->channels, data_->height, data_->width};
+  RETURN_IF_ERROR(CheckOneLabel(options_.model, example, data_->classes));
   ASSIGN_OR_RETURN(model_, Model::Build(options_.model, example, data_->classes,
                                         {options_.batch_size,
                                          static_cast<int>(loader_->tail())}));

@@ -68,7 +68,15 @@ class BadInputTest(unittest.TestCase):
 
     def test_unknown_model(self):
         self.assert_refused(self.train("--model", "cmn"), USAGE,
-                            'unknown model "cmn"', "cnn, mlp", '"cnn"?')
+                            'unknown model "cmn"',
+                            "cnn, mlp, resnet20, unet", '"cnn"?')
+
+    def test_model_for_other_labels(self):
+        wanted = ("model unet", "28x28 pixels", "use another model")
+        self.assert_refused(self.train("--model", "unet"), USAGE, *wanted)
+        self.assert_refused(
+            self.run_binary("monsoon", "bench", "--models", "unet", "--out",
+                            self.run_folder), USAGE, *wanted)
 
     def test_sizes_of_a_model_that_are_none(self):
         program = self.train("--model", "mlp:many")
