@@ -167,11 +167,14 @@ class PinnedProcess {
     ::_exit(0);
   }
   ~PinnedProcess() {
-    ::close(orders_[1]);  // the end of orders ends it
-    ::close(orders_[0]);
-    ::close(answers_[0]);
-    ::close(answers_[1]);
-    if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+    // It holds nothing; its siblings hold copies of its pipes.
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    for (const int end : {orders_[0], orders_[1], answers_[0], answers_[1]}) {
+      if (end >= 0) ::close(end);
+    }
   }
   PinnedProcess(const PinnedProcess&) = delete;
   PinnedProcess& operator=(const PinnedProcess&) = delete;

@@ -26,8 +26,8 @@ class BandwidthBench {
  public:
   // Copies `bytes` to see how fast that is where so much lies.
   explicit BandwidthBench(double bytes);
-  // `bytes` read and written by one iteration: counters GB/s, and of_limit of
-  // memcpy's, reads and writes counted alike.
+  // `bytes` read and written by one iteration: counters GB/s, and of_limit of a
+  // copy's, reads and writes counted alike.
   void Report(benchmark::State& state, double bytes) const;
 
  private:

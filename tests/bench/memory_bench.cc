@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What reads and writes more than it computes, on one core, beside memcpy of
+// What reads and writes more than it computes, on one core, beside a copy of
 // as many bytes.
 #include <benchmark/benchmark.h>
 
@@ -68,11 +68,12 @@ BENCHMARK(PlainOrder)->Arg(32);
 void SoftmaxCrossEntropy(benchmark::State& state) {
   const int64_t batch = state.range(0), classes = 10;
   const auto kernel = *MakeKernel<SoftmaxCrossEntropyKernel>(
-      "cpu", {.batch = batch, .classes = classes});
+      "cpu", {.batch = batch, .logits = {classes, 1, 1}, .block = 1});
   Flat z(batch * classes), dz(batch * classes);
   const std::vector<int32_t> labels(static_cast<size_t>(batch), 3);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(kernel->Run(z.data(), labels.data(), dz.data()));
+    benchmark::DoNotOptimize(
+        kernel->Run(z.data(), labels.data(), 0, dz.data()));
   }
   state.SetItemsProcessed(state.iterations() * batch);
 }
@@ -108,11 +109,11 @@ void OptimizerStep(benchmark::State& state, const char* name, int vectors) {
   const auto optimizer = *MakeOptimizer(name, 1e-6f);
   Flat x(kSize), gradient(kSize);
   Slots slots(kSize);
-  optimizer->Step(gradient, x, slots);
+  optimizer->Step(1e-6f, gradient, x, slots);
   // Each is read; all but the gradient are written.
   const double bytes = kFloat * kSize * (2 * vectors - 1);
   const BandwidthBench limit(bytes);
-  for (auto _ : state) optimizer->Step(gradient, x, slots);
+  for (auto _ : state) optimizer->Step(1e-6f, gradient, x, slots);
   limit.Report(state, bytes);
 }
 BENCHMARK_CAPTURE(OptimizerStep, sgd, "sgd", 2);

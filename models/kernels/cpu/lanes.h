@@ -48,6 +48,31 @@ inline void Transpose(Lanes (&m)[kLanes]) {
   });
 }
 
+// a [rows, columns] to b [columns, rows]
+inline void TransposeMatrix(const float* a, int64_t rows, int64_t columns,
+                            float* b) {
+  const int64_t whole_rows = rows / kLanes * kLanes;
+  const int64_t whole_columns = columns / kLanes * kLanes;
+  for (int64_t r = 0; r < whole_rows; r += kLanes) {
+    for (int64_t c = 0; c < whole_columns; c += kLanes) {
+      Lanes square[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) {
+        square[i] = Load(a + (r + i) * columns + c);
+      }
+      Transpose(square);
+      for (int64_t i = 0; i < kLanes; ++i) {
+        Store(square[i], b + (c + i) * rows + r);
+      }
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t first = r < whole_rows ? whole_columns : 0;
+    for (int64_t c = first; c < columns; ++c) {
+      b[c * rows + r] = a[r * columns + c];
+    }
+  }
+}
+
 // The operands of a product C = A B, by their strides in floats. C [rows, 8
 // vectors], A [rows, depth], B [depth, 8 vectors]; depth is counted in groups
 // of kInner.

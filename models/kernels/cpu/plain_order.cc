@@ -26,33 +26,8 @@ class CpuPlainOrder final : public PlainOrderKernel {
                     float* to) const {
 #pragma omp parallel for
     for (int64_t p = 0; p < planes_; ++p) {
-      TransposePlane(from + p * rows * columns, rows, columns,
-                     to + p * rows * columns);
-    }
-  }
-
-  // a [rows, columns] to b [columns, rows]
-  static void TransposePlane(const float* a, int64_t rows, int64_t columns,
-                             float* b) {
-    const int64_t whole_rows = rows / kLanes * kLanes;
-    const int64_t whole_columns = columns / kLanes * kLanes;
-    for (int64_t r = 0; r < whole_rows; r += kLanes) {
-      for (int64_t c = 0; c < whole_columns; c += kLanes) {
-        Lanes square[kLanes];
-        for (int64_t i = 0; i < kLanes; ++i) {
-          square[i] = Load(a + (r + i) * columns + c);
-        }
-        Transpose(square);
-        for (int64_t i = 0; i < kLanes; ++i) {
-          Store(square[i], b + (c + i) * rows + r);
-        }
-      }
-    }
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t first = r < whole_rows ? whole_columns : 0;
-      for (int64_t c = first; c < columns; ++c) {
-        b[c * rows + r] = a[r * columns + c];
-      }
+      TransposeMatrix(from + p * rows * columns, rows, columns,
+                      to + p * rows * columns);
     }
   }
 
