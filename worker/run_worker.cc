@@ -98,9 +98,11 @@ absl::Status Session::BuildJob() {
                                              static_cast<float>(options_.lr)));
   const Shape example{data_->channels, data_->height, data_->width};
   RETURN_IF_ERROR(CheckOneLabel(options_.model, example, data_->classes));
-  ASSIGN_OR_RETURN(model_, Model::Build(options_.model, example, data_->classes,
-                                        {options_.batch_size,
-                                         static_cast<int>(loader_->tail())}));
+  ASSIGN_OR_RETURN(
+      model_,
+      Model::Build(options_.model, example, data_->classes,
+                   {options_.batch_size, static_cast<int>(loader_->tail())},
+                   {.label_smoothing = options_.label_smoothing}));
   shards_ = CutShards(model_->layout().size(), options_.servers);
   replica_ = std::make_unique<Replica>(
       rank_, model_->layout(), *optimizer_,

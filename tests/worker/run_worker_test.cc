@@ -97,6 +97,23 @@ TEST_CASE("Every trainer learns by a schedule, with decay and clipping") {
   }
 }
 
+TEST_CASE("Label smoothing reaches the loss that is trained") {
+  const Dataset data = SmallFashionMnist(500);
+  double losses[2] = {};
+  for (const bool smooth : {false, true}) {
+    Options options = TinyJob("single", 1);
+    options.epochs = 1;
+    options.label_smoothing = smooth ? 0.5 : 0;
+    LocalServers local(1);
+    auto outcomes = RunLocalJob(options, local.calls, data, kNoStop);
+    REQUIRE(outcomes[0].ok());
+    const pb::WorkerReport& numbers = outcomes[0]->status.members(0).report();
+    losses[smooth ? 1 : 0] =
+        numbers.loss_sum() / static_cast<double>(numbers.loss_samples());
+  }
+  CHECK(losses[1] > losses[0] + 0.01);
+}
+
 TEST_CASE("A server's rate that no center survives is a divergence") {
   const Dataset data = SmallFashionMnist(1000);
   Options options = TinyJob("downpour", 2);
