@@ -51,12 +51,15 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
       "workers in one process against N processes of their own.",
       kProgram);
   std::string example = "1x28x28", seconds = "5";
-  app.add_option("--example", example, "shape of the examples")
-      ->type_name("CxHxW")
-      ->capture_default_str();
-  app.add_option("--seconds", seconds, "how long to measure, for each figure")
-      ->type_name("S")
-      ->capture_default_str();
+  const auto add = [&app](const char* flag, std::string& value,
+                          const char* help, const char* type) {
+    app.add_option(flag, value, help)
+        ->type_name(type)
+        ->capture_default_str()
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  };
+  add("--example", example, "shape of the examples", "CxHxW");
+  add("--seconds", seconds, "how long to measure, for each figure", "S");
   app.add_flag("--evaluate", arguments.job.evaluates,
                "forward passes alone, as in an evaluation");
   app.add_flag("--verbose", arguments.verbose,
