@@ -10,6 +10,8 @@ target_compile_options(monsoon_options INTERFACE
   -Wno-missing-field-initializers
   # GCC 12 sees overlaps in std::string that are not there (GCC bug 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+  # Vectors wider than the processor's pass between our own functions alone.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-psabi>
   # Bit-identical results need a * b + c to mean the same in every file.
   -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
