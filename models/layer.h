@@ -94,7 +94,8 @@ class Layer {
   virtual bool in_place() const { return false; }
   // True: Backward reads output.data, so no other layer may write there.
   virtual bool needs_output() const { return false; }
-  // True: what an example gives depends on the others of its batch.
+  // True: in training, what an example gives depends on the others of its
+  // batch.
   virtual bool couples_examples() const { return false; }
   // UNIMPLEMENTED when the device lacks a kernel.
   virtual absl::StatusOr<std::unique_ptr<Operator>> Build(

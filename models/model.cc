@@ -30,11 +30,12 @@ int PartBegin(int count, int parts, int i) {
   return static_cast<int>(int64_t{count} * i / parts);
 }
 
-int LargestPart(const Graph& graph, const Plan& plan, int max_batch) {
+int LargestPart(const Graph& graph, const Plan& plan, int max_batch,
+                bool trains) {
   int64_t floats = 0;
   for (const Shape& shape : plan.shapes) floats += 2 * shape.size();
   for (const Graph::Node& node : graph.nodes()) {
-    if (node.layer->couples_examples()) return max_batch;
+    if (trains && node.layer->couples_examples()) return max_batch;
   }
   const int64_t bytes = floats * int64_t{sizeof(float)};
   return static_cast<int>(
@@ -97,7 +98,7 @@ Model::Model(Graph graph, Plan plan, int max_batch, const ModelOptions& options)
     : graph_(std::move(graph)),
       plan_(std::move(plan)),
       options_(options),
-      largest_part_(LargestPart(graph_, plan_, max_batch)),
+      largest_part_(LargestPart(graph_, plan_, max_batch, options.trains)),
       activations_(graph_, plan_, largest_part_),
       labels_(max_batch * labels_per_example()) {
   if (largest_part_ == max_batch) return;
@@ -148,6 +149,7 @@ void Model::Initialize(uint64_t seed, Flat& x) const {
 }
 
 float Model::Step(int count, Flat& x, const GradientSink& sink, uint64_t draw) {
+  MONSOON_CHECK(options_.trains, "the model was built to train");
   MONSOON_CHECK(sink.into.size() == layout().size(),
                 "the sink has the layout's size");
   const int parts = Parts(count);

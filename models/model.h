@@ -24,6 +24,8 @@ struct ModelOptions {
   // The share of a label's weight that a training loss spreads over all
   // classes (Szegedy et al. 2016, arXiv:1512.00567), in [0, 1).
   double label_smoothing = 0;
+  // False: only Evaluate will be called, where no example depends on others.
+  bool trains = true;
 };
 
 // A classifier of examples, or of each of their pixels, under softmax

@@ -26,7 +26,8 @@ absl::StatusOr<Evaluation> Evaluate(const std::string& name,
   const Shape example{dataset.channels, dataset.height, dataset.width};
   RETURN_IF_ERROR(CheckOneLabel(name, example, dataset.classes));
   ASSIGN_OR_RETURN(const std::unique_ptr<Model> model,
-                   Model::Build(name, example, dataset.classes, {batch, tail}));
+                   Model::Build(name, example, dataset.classes, {batch, tail},
+                                {.trains = false}));
   if (model->layout().size() != parameters.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("model ", name, " has ", model->layout().size(),
