@@ -295,7 +295,8 @@ absl::StatusOr<ScalingRates> MeasureScaling(const KernelJob& job,
   }
   Options together = job.options;
   together.trainer = "downpour";
-  together.set = {{"window", "5"}};
+  // Of its two forms the one that leaves local steps to backward.
+  together.set = {{"window", "5"}, {"form", "delta"}};
   together.epochs = kManyEpochs;
   together.transport = "inproc";
   RETURN_IF_ERROR(ResolveOptions(together));

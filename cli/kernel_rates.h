@@ -42,9 +42,9 @@ struct ScalingRates {
   double independent_samples_per_s = 0;  // of as many processes
 };
 
-// Times options.workers workers in this process with downpour, window 5,
-// between them, and as many single processes, each pinned to a core of its own,
-// in turn; medians. REQUIRES: no other threads yet (it forks).
+// Times options.workers workers in this process with downpour (window 5,
+// delta form) between them, and as many single processes, each pinned to a core
+// of its own, in turn; medians. REQUIRES: no other threads yet (it forks).
 absl::StatusOr<ScalingRates> MeasureScaling(const KernelJob& job,
                                             absl::Duration duration);
 

@@ -122,33 +122,28 @@ inline void ProductBlock(const ProductView& view, int64_t groups) {
   }
 }
 
+// The same for `rows` rows, at most kRows.
+template <int kRows, int kVectors, int kInner, int kInnerStride, bool kAdds>
+inline void ProductRest(const ProductView& view, int64_t rows, int64_t groups) {
+  if (rows == kRows) {
+    ProductBlock<kRows, kVectors, kInner, kInnerStride, kAdds>(view, groups);
+  } else if constexpr (kRows > 1) {
+    ProductRest<kRows - 1, kVectors, kInner, kInnerStride, kAdds>(view, rows,
+                                                                  groups);
+  }
+}
+
 // The same for any number of rows, six at a time.
 template <int kVectors, int kInner, int kInnerStride, bool kAdds>
 inline void ProductRows(ProductView view, int64_t rows, int64_t groups) {
-  for (; rows >= 6; rows -= 6) {
-    ProductBlock<6, kVectors, kInner, kInnerStride, kAdds>(view, groups);
-    view.a += 6 * view.a_row;
-    view.c += 6 * view.c_row;
+  constexpr int kMost = 6;
+  for (; rows >= kMost; rows -= kMost) {
+    ProductBlock<kMost, kVectors, kInner, kInnerStride, kAdds>(view, groups);
+    view.a += kMost * view.a_row;
+    view.c += kMost * view.c_row;
   }
-  switch (rows) {
-    case 5:
-      return ProductBlock<5, kVectors, kInner, kInnerStride, kAdds>(view,
-                                                                    groups);
-    case 4:
-      return ProductBlock<4, kVectors, kInner, kInnerStride, kAdds>(view,
-                                                                    groups);
-    case 3:
-      return ProductBlock<3, kVectors, kInner, kInnerStride, kAdds>(view,
-                                                                    groups);
-    case 2:
-      return ProductBlock<2, kVectors, kInner, kInnerStride, kAdds>(view,
-                                                                    groups);
-    case 1:
-      return ProductBlock<1, kVectors, kInner, kInnerStride, kAdds>(view,
-                                                                    groups);
-    default:
-      return;
-  }
+  ProductRest<kMost - 1, kVectors, kInner, kInnerStride, kAdds>(view, rows,
+                                                                groups);
 }
 
 }  // namespace monsoon
