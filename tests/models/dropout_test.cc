@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "models/kernels/dropout.h"
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -69,6 +71,19 @@ TEST_CASE("The same draw drops the same, another one others", "[models]") {
   place.node = 1;
   bench.op = *test.layer->Build(place);
   CHECK(agreement(Kept(bench, 12345), 0) == Approx(0.5).margin(0.015));
+}
+
+TEST_CASE("All 64 bits of a key matter", "[models]") {
+  constexpr int64_t kSize = 1000;
+  auto kernel = MakeKernel<DropoutKernel>("cpu", {.size = kSize, .rate = 0.5});
+  REQUIRE(kernel.ok());
+  const std::vector<float> ones(kSize, 1);
+  std::vector<float> first(kSize), second(kSize);
+  (*kernel)->Apply(5, ones.data(), first.data());
+  for (const uint64_t bit : {0, 31, 32, 63}) {
+    (*kernel)->Apply(5 ^ (uint64_t{1} << bit), ones.data(), second.data());
+    CHECK(first != second);
+  }
 }
 
 TEST_CASE("Dropout's gradient takes the way of its values", "[models]") {

@@ -253,13 +253,13 @@ TEST_CASE("The layer softmax survives what overflows an exponential",
           "[models]") {
   LayerBench bench(SoftmaxCase("hard", 4, {3, 1, 1}, 1));
   const float tiny = std::numeric_limits<float>::denorm_min();
-  const std::vector<float> logits = {1e30f, -1e30f, 1e30f, 1000, 999, -1000,
-                                     tiny,  -tiny,  0,     -5,   -5,  -5};
+  const std::vector<float> logits = {-1e30f, 1e30f, 1e30f, 999, 1000, -1000,
+                                     tiny,   -tiny, 0,     -5,  -5,   -5};
   std::copy(logits.begin(), logits.end(), bench.x.data());
   bench.Loss();
   const float e = std::exp(-1.0f);
   const std::vector<float> expected = {
-      0.5f,     0,        0.5f,     1 / (1 + e), e / (1 + e), 0,
+      0,        0.5f,     0.5f,     e / (1 + e), 1 / (1 + e), 0,
       1.0f / 3, 1.0f / 3, 1.0f / 3, 1.0f / 3,    1.0f / 3,    1.0f / 3};
   for (size_t i = 0; i < expected.size(); ++i) {
     CHECK(bench.y[int64_t(i)] == Approx(expected[i]).margin(1e-7));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Transposed convolution over oneDNN, which calls it deconvolution. Weights and
-// their gradients stay plain outside, as in conv2d_direct.cc.
+// their gradients stay plain outside, as in conv2d_direct.cc. Of the sizes that
+// a stride maps to one input oneDNN takes the one that the output has.
 #include "models/kernels/conv_transpose2d.h"
 
 #include <memory>
@@ -25,19 +26,11 @@ struct Descs {
         plain_w(w_dims, memory::data_type::f32, memory::format_tag::iohw),
         b({s.out.channels}, memory::data_type::f32, memory::format_tag::a),
         strides({s.stride, s.stride}),
-        before({s.padding, s.padding}),
-        after({Behind(s, s.in.height, s.out.height),
-               Behind(s, s.in.width, s.out.width)}) {}
-  // The padding below or on the right: less than `padding` by what the output
-  // is larger than it has to be.
-  static int64_t Behind(const ConvTranspose2dKernel::Spec& s, int64_t in,
-                        int64_t out) {
-    return (in - 1) * s.stride + s.kernel - s.padding - out;
-  }
+        padding({s.padding, s.padding}) {}
 
   memory::dims w_dims;
   Desc x, y, w, plain_w, b;
-  memory::dims strides, before, after;
+  memory::dims strides, padding;
   dnnl::primitive_attr attributes = onednn::UserScratch();
   static constexpr auto kAlgorithm = dnnl::algorithm::deconvolution_direct;
 };
@@ -100,7 +93,7 @@ class CpuConvTranspose2d final : public ConvTranspose2dKernel {
 
   ForwardDesc BuildForward(const Spec& s, const Descs& d) {
     ForwardDesc desc({dnnl::prop_kind::forward_training, Descs::kAlgorithm, d.x,
-                      d.w, d.b, d.y, d.strides, d.before, d.after},
+                      d.w, d.b, d.y, d.strides, d.padding, d.padding},
                      d.attributes, engine_);
     output_block_ = onednn::BlockOf(desc.dst_desc(), s.batch, s.out);
     outside_x_ = onednn::ActivationDesc(s.batch, s.in, s.block);
@@ -116,7 +109,7 @@ class CpuConvTranspose2d final : public ConvTranspose2dKernel {
 
   void BuildBackwardData(const Descs& d, const ForwardDesc& forward) {
     const dnnl::deconvolution_backward_data::primitive_desc desc(
-        {Descs::kAlgorithm, d.x, d.w, d.y, d.strides, d.before, d.after},
+        {Descs::kAlgorithm, d.x, d.w, d.y, d.strides, d.padding, d.padding},
         d.attributes, engine_, forward);
     data_dy_ = Bridge(outside_y_, desc.diff_dst_desc(), engine_);
     data_w_ = Bridge(d.plain_w, desc.weights_desc(), engine_);
@@ -127,7 +120,8 @@ class CpuConvTranspose2d final : public ConvTranspose2dKernel {
 
   void BuildBackwardWeights(const Descs& d, const ForwardDesc& forward) {
     const dnnl::deconvolution_backward_weights::primitive_desc desc(
-        {Descs::kAlgorithm, d.x, d.w, d.b, d.y, d.strides, d.before, d.after},
+        {Descs::kAlgorithm, d.x, d.w, d.b, d.y, d.strides, d.padding,
+         d.padding},
         d.attributes, engine_, forward);
     weights_x_ = Bridge(outside_x_, desc.src_desc(), engine_);
     weights_dy_ = Bridge(outside_y_, desc.diff_dst_desc(), engine_);
