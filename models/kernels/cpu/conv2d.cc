@@ -18,10 +18,10 @@ namespace {
 
 // Images that a trial computes, and how often.
 constexpr int64_t kTrialBatch = 4;
-constexpr int kTrials = 3;
+constexpr int kTrials = 5;
 // The direct way is taken only where it is this much faster, so that noise
 // does not decide: a run repeated must give the same bits.
-constexpr double kClearlyFaster = 1.5;
+constexpr double kClearlyFaster = 3;
 
 // A kernel with the story of its choice.
 class Chosen final : public Conv2dKernel {
