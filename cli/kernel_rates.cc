@@ -118,7 +118,6 @@ class Stepper {
  private:
   Stepper(const KernelJob& job, const Dataset& data)
       : job_(job),
-        data_(data),
         loader_(data, 0, 1, job.options.batch_size, kManyEpochs,
                 job.options.seed) {}
 
@@ -143,7 +142,6 @@ class Stepper {
   }
 
   const KernelJob& job_;
-  const Dataset& data_;
   Loader loader_;
   MadeTrainer trainer_;
   std::unique_ptr<Optimizer> optimizer_;

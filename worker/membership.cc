@@ -216,11 +216,11 @@ absl::Status Membership::AwaitOthers() {
 
 absl::Status Membership::End(pb::WorkerState state, const std::string& why) {
   const bool collects = rank_ == 0 && state != pb::FAILED;
-  const absl::Status told = ReportEnd(state, why, collects);
+  absl::Status told = ReportEnd(state, why, collects);
   // ABORTED is the job's end told by the server, which knows it already.
   if (!told.ok() && !absl::IsAborted(told)) return told;
   if (!collects) return absl::OkStatus();
-  const absl::Status waited = AwaitOthers();
+  absl::Status waited = AwaitOthers();
   if (!absl::IsCancelled(waited)) return waited;
   ReportEnd(pb::INTERRUPTED, waited.message(), collects).IgnoreError();
   return AwaitOthers();

@@ -125,7 +125,8 @@ class CpuBatchNorm final : public BatchNormKernel {
   // Mean and squared deviations image by image, while a plane is in cache,
   // merged as in Chan, Golub, LeVeque 1979: no sum of squares to cancel.
   void Measure(const float* x, int64_t group, const Running& running) {
-    const auto space = static_cast<float>(plane_ / s_.block);
+    const int64_t pixels = plane_ / s_.block;
+    const auto space = static_cast<float>(pixels);
     Lanes mean, squares;
     for (int64_t n = 0; n < s_.batch; ++n) {
       const float* plane = x + PlaneAt(n, group);
