@@ -109,7 +109,7 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Arguments& arguments) {
       {"batch_size", job.options.batch_size},
       {"threads", job.options.threads},
       {"workers", job.options.workers},
-      {"precision", "fp32"},
+      {"precision", job.options.precision},
       {"samples_per_s", scales ? scaling.samples_per_s : rates.samples_per_s},
       {"gflops", rates.gflops},
       {"gemm_gflops", rates.gemm_gflops},
