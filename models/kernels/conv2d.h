@@ -10,22 +10,29 @@
 
 namespace monsoon {
 
-// Cross-correlation with bias, and ReLU where asked. N batch, C input and O
-// output channels, K window, G groups: X [N,C,H,W] in blocks of `block`
-// channels, W [O,C/G,K,K] and b [O] row-major, Y [N,O,H',W'] in blocks of
-// output_block() channels (see Value), where
-// H' = (H + 2 padding - dilation (K - 1) - 1) / stride + 1, rounded down.
+// Cross-correlation with bias, then maximum pooling and ReLU where asked. N
+// batch, C input and O output channels, K window, G groups: X [N,C,H,W] in
+// blocks of `block` channels, W [O,C/G,K,K] and b [O] row-major, the
+// convolution's output [N,O,H',W'], where
+// H' = (H + 2 padding - dilation (K - 1) - 1) / stride + 1, rounded down, and
+// Y [N,O,H'/pool,W'/pool] (see MaxPoolKernel) in blocks of output_block()
+// channels (see Value).
 class Conv2dKernel {
  public:
   static constexpr const char* kName = "conv2d";
   struct Spec {
     int64_t batch;
-    Shape in, out;
+    Shape in, out;  // of the convolution itself
     int64_t block;  // of the input
     int64_t kernel, stride, padding;
     int64_t dilation = 1, groups = 1;
+    int64_t pool = 1;  // height and width of a window; 1 is none
     bool relu = false;
     bool input_gradient = true;  // whether Backward will be asked for dX
+
+    Shape pooled() const {  // of Y
+      return {out.channels, out.height / pool, out.width / pool};
+    }
   };
 
   virtual ~Conv2dKernel() = default;

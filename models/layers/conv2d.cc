@@ -19,7 +19,65 @@ class Conv2dLayer final : public Layer {
 
   absl::StatusOr<Shape> OutputShape(
       absl::Span<const Shape> inputs) const override {
-    const Shape& in = inputs[0];
+    ASSIGN_OR_RETURN(const Shape out, Convolved(inputs[0]));
+    const int64_t pool = options_.max_pool;
+    if (out.height < pool || out.width < pool) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a pooling window of ", pool, "x", pool,
+                       " does not fit into the convolution's output of ",
+                       out.ToString(), "; use larger images or another model"));
+    }
+    return Shape{out.channels, out.height / pool, out.width / pool};
+  }
+
+  std::vector<Parameter> Parameters(
+      absl::Span<const Shape> inputs) const override {
+    std::vector<Parameter> parameters = {
+        {"weight",
+         {options_.channels, inputs[0].channels / options_.groups,
+          options_.kernel, options_.kernel},
+         TensorKind::kWeight,
+         options_.weight}};
+    if (options_.bias) {
+      parameters.push_back({"bias", {options_.channels}, TensorKind::kNoDecay});
+    }
+    return parameters;
+  }
+
+  int64_t MultiplyAdds(absl::Span<const Shape> inputs) const override {
+    return Convolved(inputs[0])->size() * inputs[0].channels / options_.groups *
+           options_.kernel * options_.kernel;
+  }
+
+  bool needs_output() const override { return options_.relu; }
+
+  absl::StatusOr<std::unique_ptr<Operator>> Build(
+      Placement& place) const override {
+    const Value& in = place.inputs[0];
+    ASSIGN_OR_RETURN(const Shape out, Convolved(in.shape));
+    ASSIGN_OR_RETURN(
+        auto kernel,
+        MakeKernel<Conv2dKernel>(place.device,
+                                 {.batch = place.batch,
+                                  .in = in.shape,
+                                  .out = out,
+                                  .block = in.block,
+                                  .kernel = options_.kernel,
+                                  .stride = options_.stride,
+                                  .padding = options_.padding,
+                                  .dilation = options_.dilation,
+                                  .groups = options_.groups,
+                                  .pool = options_.max_pool,
+                                  .relu = options_.relu,
+                                  .input_gradient = in.gradient != nullptr}));
+    place.output.block = kernel->output_block();
+    return std::make_unique<WeightedOperator<Conv2dKernel>>(place,
+                                                            std::move(kernel));
+  }
+
+ private:
+  // The convolution's own output, before pooling.
+  absl::StatusOr<Shape> Convolved(const Shape& in) const {
     const int64_t window = options_.dilation * (options_.kernel - 1) + 1;
     const int64_t rows = in.height + 2 * options_.padding - window;
     const int64_t columns = in.width + 2 * options_.padding - window;
@@ -40,50 +98,6 @@ class Conv2dLayer final : public Layer {
                  .width = columns / options_.stride + 1};
   }
 
-  std::vector<Parameter> Parameters(
-      absl::Span<const Shape> inputs) const override {
-    std::vector<Parameter> parameters = {
-        {"weight",
-         {options_.channels, inputs[0].channels / options_.groups,
-          options_.kernel, options_.kernel},
-         TensorKind::kWeight,
-         options_.weight}};
-    if (options_.bias) {
-      parameters.push_back({"bias", {options_.channels}, TensorKind::kNoDecay});
-    }
-    return parameters;
-  }
-
-  int64_t MultiplyAdds(absl::Span<const Shape> inputs) const override {
-    return OutputShape(inputs)->size() * inputs[0].channels / options_.groups *
-           options_.kernel * options_.kernel;
-  }
-
-  bool needs_output() const override { return options_.relu; }
-
-  absl::StatusOr<std::unique_ptr<Operator>> Build(
-      Placement& place) const override {
-    const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(
-        auto kernel,
-        MakeKernel<Conv2dKernel>(place.device,
-                                 {.batch = place.batch,
-                                  .in = in.shape,
-                                  .out = place.output.shape,
-                                  .block = in.block,
-                                  .kernel = options_.kernel,
-                                  .stride = options_.stride,
-                                  .padding = options_.padding,
-                                  .dilation = options_.dilation,
-                                  .groups = options_.groups,
-                                  .relu = options_.relu,
-                                  .input_gradient = in.gradient != nullptr}));
-    place.output.block = kernel->output_block();
-    return std::make_unique<WeightedOperator<Conv2dKernel>>(place,
-                                                            std::move(kernel));
-  }
-
- private:
   Conv2dOptions options_;
 };
 

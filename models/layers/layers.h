@@ -28,8 +28,12 @@ struct Conv2dOptions {
   int64_t dilation = 1;  // distance of the window's numbers
   // Output channels of a group read the input channels of that group alone.
   int64_t groups = 1;
-  bool relu = false;  // max(y, 0) at once, cheaper than a layer of its own
-  bool bias = true;   // batch normalisation has one of its own
+  // Maximum of each window of max_pool x max_pool of the output, as MaxPool has
+  // it, and max(y, 0): at once, cheaper than layers of their own. (They
+  // commute: values and gradients do not depend on which comes first.)
+  int64_t max_pool = 1;
+  bool relu = false;
+  bool bias = true;  // batch normalisation has one of its own
   Initializer weight = HeUniform();
 };
 // Cross-correlation (PyTorch's nn.Conv2d). weight [channels, C/groups,

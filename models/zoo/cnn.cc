@@ -12,11 +12,8 @@ absl::StatusOr<Graph> MakeCnn(absl::string_view sizes, int classes) {
   RETURN_IF_ERROR(RefuseSizes("cnn", sizes));
   Graph graph;
   graph.Add("conv1", Conv2d({.channels = 32, .kernel = 3, .relu = true}));
-  graph.Add("conv2", Conv2d({.channels = 32, .kernel = 3}));
-  // ReLU and maximum commute, values and gradients: pooling first leaves ReLU a
-  // quarter of the numbers.
-  graph.Add("pool", MaxPool(2));
-  graph.Add("relu", Relu());
+  graph.Add("conv2",
+            Conv2d({.channels = 32, .kernel = 3, .max_pool = 2, .relu = true}));
   graph.Add("flatten", Flatten());
   graph.Add("fc1", Dense({.units = 225, .relu = true}));
   graph.Add("fc2", Dense({.units = classes}));

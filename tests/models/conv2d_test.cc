@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -46,52 +47,64 @@ struct Convolution {
         w(Draw(s.out.channels * s.in.channels / s.groups * s.kernel * s.kernel,
                2)),
         b(Draw(s.out.channels, 3)),
-        dy(Draw(s.batch * s.out.size(), 4)) {}
+        dy(Draw(s.batch * s.pooled().size(), 4)) {}
 
   // What plain loops make of it, Y and dY in blocks of `block`.
   void Expect(int64_t block) {
-    y.assign(static_cast<size_t>(s.batch * s.out.size()), 0);
+    y.assign(static_cast<size_t>(dy.size()), 0);
     dx.assign(static_cast<size_t>(x.size()), 0);
     dw.assign(static_cast<size_t>(w.size()), 0);
     db.assign(static_cast<size_t>(b.size()), 0);
+    const Shape pooled = s.pooled();
     for (int64_t n = 0; n < s.batch; ++n) {
-      for (int64_t o = 0; o < s.out.channels; ++o) {
-        for (int64_t row = 0; row < s.out.height; ++row) {
-          for (int64_t column = 0; column < s.out.width; ++column) {
-            One(block, n, o, row, column);
+      for (int64_t o = 0; o < pooled.channels; ++o) {
+        for (int64_t row = 0; row < pooled.height; ++row) {
+          for (int64_t column = 0; column < pooled.width; ++column) {
+            Window(At(pooled, block, n, o, row, column), n, o, row, column);
           }
         }
       }
     }
   }
 
-  void One(int64_t block, int64_t n, int64_t o, int64_t row, int64_t column) {
-    const auto at = static_cast<size_t>(At(s.out, block, n, o, row, column));
-    double sum = double{b[o]};
-    const auto each = [&](auto use) {
-      const int64_t group = s.in.channels / s.groups;
-      const int64_t first = o / (s.out.channels / s.groups) * group;
-      for (int64_t c = 0; c < group; ++c) {
-        for (int64_t k = 0; k < s.kernel * s.kernel; ++k) {
-          const int64_t r =
-              row * s.stride + k / s.kernel * s.dilation - s.padding;
-          const int64_t q =
-              column * s.stride + k % s.kernel * s.dilation - s.padding;
-          if (r < 0 || q < 0 || r >= s.in.height || q >= s.in.width) continue;
-          use(At(s.in, s.block, n, first + c, r, q),
-              (o * group + c) * s.kernel * s.kernel + k);
-        }
-      }
-    };
-    each([&](int64_t i, int64_t j) { sum += double{x[i]} * double{w[j]}; });
-    y[at] = s.relu ? std::max(0.0, sum) : sum;
-    const double g =
-        s.relu && sum <= 0 ? 0 : double{dy[static_cast<int64_t>(at)]};
+  // The number of Y at `at`: the first of the largest sums in a window.
+  void Window(int64_t at, int64_t n, int64_t o, int64_t row, int64_t column) {
+    double most = -std::numeric_limits<double>::infinity();
+    int64_t winner = 0;
+    for (int64_t k = 0; k < s.pool * s.pool; ++k) {
+      double sum = double{b[o]};
+      EachTap(
+          n, o, row * s.pool + k / s.pool, column * s.pool + k % s.pool,
+          [&](int64_t i, int64_t j) { sum += double{x[i]} * double{w[j]}; });
+      if (sum > most) winner = k;
+      most = std::max(most, sum);
+    }
+    y[static_cast<size_t>(at)] = s.relu ? std::max(0.0, most) : most;
+    const double g = s.relu && most <= 0 ? 0 : double{dy[at]};
     db[static_cast<size_t>(o)] += g;
-    each([&](int64_t i, int64_t j) {
-      dx[static_cast<size_t>(i)] += g * double{w[j]};
-      dw[static_cast<size_t>(j)] += g * double{x[i]};
-    });
+    EachTap(n, o, row * s.pool + winner / s.pool,
+            column * s.pool + winner % s.pool, [&](int64_t i, int64_t j) {
+              dx[static_cast<size_t>(i)] += g * double{w[j]};
+              dw[static_cast<size_t>(j)] += g * double{x[i]};
+            });
+  }
+
+  // use(i, j) for all x[i] w[j] that an output is the sum of.
+  void EachTap(int64_t n, int64_t o, int64_t row, int64_t column,
+               const std::function<void(int64_t, int64_t)>& use) const {
+    const int64_t group = s.in.channels / s.groups;
+    const int64_t first = o / (s.out.channels / s.groups) * group;
+    for (int64_t c = 0; c < group; ++c) {
+      for (int64_t k = 0; k < s.kernel * s.kernel; ++k) {
+        const int64_t r =
+            row * s.stride + k / s.kernel * s.dilation - s.padding;
+        const int64_t q =
+            column * s.stride + k % s.kernel * s.dilation - s.padding;
+        if (r < 0 || q < 0 || r >= s.in.height || q >= s.in.width) continue;
+        use(At(s.in, s.block, n, first + c, r, q),
+            (o * group + c) * s.kernel * s.kernel + k);
+      }
+    }
   }
 
   Spec s;
@@ -115,7 +128,8 @@ void Check(MadeConv2d (*make)(const Spec&), const Spec& spec,
            double tolerance) {
   INFO("batch " << spec.batch << ", " << spec.in.ToString() << " to "
                 << spec.out.ToString() << ", block " << spec.block
-                << ", padding " << spec.padding << ", relu " << spec.relu);
+                << ", padding " << spec.padding << ", relu " << spec.relu
+                << ", pool " << spec.pool);
   auto kernel = make(spec);
   REQUIRE(kernel.ok());
   Convolution c(spec);
@@ -152,16 +166,20 @@ TEST_CASE("Winograd's convolution computes what plain loops compute",
           "[models]") {
   for (const int64_t padding : {0, 1, 2}) {
     for (const bool relu : {false, true}) {
-      for (const Shape& in :
-           {Shape{8, 3, 3}, Shape{16, 7, 17}, Shape{24, 31, 5}, Shape{8, 33, 6},
-            Shape{32, 10, 10}}) {
-        Spec spec = Square3x3(3, in, 24, padding);
-        spec.relu = relu;
-        REQUIRE(FitsWinograd(spec));
-        Check(&MakeWinogradConv2d, spec, kWinogradError);
+      for (const int64_t pool : {1, 2}) {
+        for (const Shape& in :
+             {Shape{8, 4, 4}, Shape{16, 7, 17}, Shape{24, 31, 5},
+              Shape{8, 33, 6}, Shape{32, 10, 10}}) {
+          Spec spec = Square3x3(3, in, 24, padding);
+          spec.relu = relu;
+          spec.pool = pool;
+          REQUIRE(FitsWinograd(spec));
+          Check(&MakeWinogradConv2d, spec, kWinogradError);
+        }
       }
     }
   }
+  Check(&MakeWinogradConv2d, Square3x3(1, {8, 3, 3}, 8, 0), kWinogradError);
   Spec wide = Square3x3(1, {16, 9, 9}, 8, 1);
   wide.block = 16;
   Check(&MakeWinogradConv2d, wide, kWinogradError);
@@ -211,6 +229,22 @@ TEST_CASE("The direct convolution computes what plain loops compute",
   }
 }
 
+TEST_CASE("A convolution that cannot pool by itself is pooled behind",
+          "[models]") {
+  for (const int64_t channels : {1, 12}) {
+    for (const bool relu : {false, true}) {
+      for (const int64_t pool : {2, 3}) {
+        Spec spec = Square3x3(2, {channels, 13, 9}, 16, 0);
+        spec.relu = relu;
+        spec.pool = pool;
+        spec.input_gradient = channels > 1;
+        Check([](const Spec& s) { return MakeKernel<Conv2dKernel>("cpu", s); },
+              spec, 2e-6);
+      }
+    }
+  }
+}
+
 TEST_CASE("Winograd's convolution has not enough to do for other windows",
           "[models]") {
   Spec spec = Square3x3(1, {8, 9, 9}, 8, 0);
@@ -220,6 +254,9 @@ TEST_CASE("Winograd's convolution has not enough to do for other windows",
   spec = Square3x3(1, {8, 9, 9}, 12, 0);
   CHECK(!FitsWinograd(spec));
   spec = Square3x3(1, {6, 9, 9}, 8, 0);
+  CHECK(!FitsWinograd(spec));
+  spec = Square3x3(1, {8, 9, 9}, 8, 0);
+  spec.pool = 3;
   CHECK(!FitsWinograd(spec));
 }
 

@@ -135,8 +135,8 @@ TEST_CASE("Data that does not fit a model is refused", "[models]") {
         "layer conv2: a window of 3x3 does not fit into an input of 32x2x7 "
         "padded by 0; use larger images or another model");
   CHECK(LayoutOf("cnn", {1, 5, 9}, 10).status().message() ==
-        "layer pool: a window of 2x2 does not fit into an input of 32x1x5; use "
-        "larger images or another model");
+        "layer conv2: a pooling window of 2x2 does not fit into the "
+        "convolution's output of 32x1x5; use larger images or another model");
   CHECK(LayoutOf("resnet20", {3, 32, 7}, 10).status().message() ==
         "model resnet20: images of 32x7 pixels, expected at least 8x8; use "
         "larger images or another model");

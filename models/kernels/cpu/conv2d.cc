@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "models/kernels/cpu/conv2d_ways.h"
+#include "models/kernels/max_pool.h"
 
 namespace monsoon {
 namespace {
@@ -51,7 +52,7 @@ absl::StatusOr<absl::Duration> Time(
   spec.batch = std::min(spec.batch, kTrialBatch);
   ASSIGN_OR_RETURN(const std::unique_ptr<Conv2dKernel> kernel, make(spec));
   const int64_t window = spec.kernel * spec.kernel;
-  Flat x(spec.batch * spec.in.size()), y(spec.batch * spec.out.size());
+  Flat x(spec.batch * spec.in.size()), y(spec.batch * spec.pooled().size());
   Flat w(spec.out.channels * spec.in.channels / spec.groups * window);
   Flat b(spec.out.channels), dx(x.size()), dy(y.size()), dw(w.size()),
       db(b.size());
@@ -67,16 +68,58 @@ absl::StatusOr<absl::Duration> Time(
   return least / spec.batch;
 }
 
+// A way that does not pool, and a pooling kernel behind it.
+class ThenPooled final : public Conv2dKernel {
+ public:
+  ThenPooled(const Spec& spec, std::unique_ptr<Conv2dKernel> kernel,
+             std::unique_ptr<MaxPoolKernel> pool)
+      : kernel_(std::move(kernel)),
+        pool_(std::move(pool)),
+        y_(spec.batch * spec.out.size()),
+        dy_(y_.size()) {}
+  int64_t output_block() const override { return kernel_->output_block(); }
+  std::string way() const override { return kernel_->way(); }
+  void Forward(const float* x, const float* w, const float* b,
+               float* y) override {
+    kernel_->Forward(x, w, b, y_.data());
+    pool_->Forward(y_.data(), y);
+  }
+  void Backward(const float* x, const float*, const float* w, float* dy,
+                float* dx, const TensorSink& dw,
+                const TensorSink& db) override {
+    pool_->Backward(dy, dy_.data());
+    kernel_->Backward(x, y_.data(), w, dy_.data(), dx, dw, db);
+  }
+
+ private:
+  std::unique_ptr<Conv2dKernel> kernel_;
+  std::unique_ptr<MaxPoolKernel> pool_;
+  Flat y_, dy_;  // before pooling
+};
+
+MadeConv2d MakeDirect(const Conv2dKernel::Spec& spec) {
+  if (spec.pool == 1) return MakeDirectConv2d(spec);
+  Conv2dKernel::Spec alone = spec;
+  alone.pool = 1;
+  ASSIGN_OR_RETURN(auto kernel, FitsNarrow(alone) ? MakeNarrowConv2d(alone)
+                                                  : MakeDirectConv2d(alone));
+  ASSIGN_OR_RETURN(auto pool, MakeKernel<MaxPoolKernel>(
+                                  "cpu", {.batch = spec.batch,
+                                          .in = spec.out,
+                                          .block = kernel->output_block(),
+                                          .size = spec.pool}));
+  return std::make_unique<ThenPooled>(spec, std::move(kernel), std::move(pool));
+}
+
 struct CpuConv2d {
   static MadeConv2d Make(const Conv2dKernel::Spec& spec) {
     if (FitsNarrow(spec)) return MakeNarrowConv2d(spec);
-    if (!FitsWinograd(spec)) return MakeDirectConv2d(spec);
+    if (!FitsWinograd(spec)) return MakeDirect(spec);
     ASSIGN_OR_RETURN(const absl::Duration winograd,
                      Time(&MakeWinogradConv2d, spec));
-    ASSIGN_OR_RETURN(const absl::Duration direct,
-                     Time(&MakeDirectConv2d, spec));
+    ASSIGN_OR_RETURN(const absl::Duration direct, Time(&MakeDirect, spec));
     const bool takes_direct = winograd > kClearlyFaster * direct;
-    ASSIGN_OR_RETURN(auto kernel, takes_direct ? MakeDirectConv2d(spec)
+    ASSIGN_OR_RETURN(auto kernel, takes_direct ? MakeDirect(spec)
                                                : MakeWinogradConv2d(spec));
     std::string story =
         absl::StrFormat("%s (an image takes winograd %.0f us, direct %.0f us)",

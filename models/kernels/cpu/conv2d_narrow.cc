@@ -168,7 +168,7 @@ class NarrowConv2d final : public Conv2dKernel {
 
 bool FitsNarrow(const Conv2dKernel::Spec& s) {
   return s.in.channels <= kMostChannels && s.block == 1 &&
-         s.out.channels % kLanes == 0 && s.kernel == kWindow &&
+         s.out.channels % kLanes == 0 && s.pool == 1 && s.kernel == kWindow &&
          s.padding == 0 && s.dilation == 1 && s.groups == 1 &&
          !s.input_gradient;
 }

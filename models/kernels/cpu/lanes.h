@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 // Eight floats that are computed on at once, and a small matrix product over
 // them: what the kernels written by hand have in common. Files that include
@@ -20,6 +21,19 @@ inline Lanes Load(const float* from) {
 }
 inline void Store(const Lanes& value, float* to) {
   *reinterpret_cast<LanesInMemory*>(to) = value;
+}
+// What comparing two Lanes gives, and numbers below 256 as so many bytes.
+using LaneInts = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
+inline LaneInts LoadBytes(const uint8_t* from) {
+  using Bytes = uint8_t __attribute__((vector_size(kLanes)));
+  Bytes bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  return __builtin_convertvector(bytes, LaneInts);
+}
+inline void StoreBytes(const LaneInts& value, uint8_t* to) {
+  using Bytes = uint8_t __attribute__((vector_size(kLanes)));
+  const Bytes bytes = __builtin_convertvector(value, Bytes);
+  std::memcpy(to, &bytes, sizeof bytes);
 }
 inline Lanes Fill(float value) { return value - Lanes{}; }
 
