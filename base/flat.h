@@ -103,29 +103,28 @@ int64_t FirstNotFinite(absl::Span<const float> values);
 // The Euclidean norm, accumulated in double precision.
 double Norm(const Flat& values);
 
-// Hears of gradients as they come.
+// Gets gradients as they come.
 class GradientListener {
  public:
   virtual ~GradientListener() = default;
-  // GradientSink::into has the gradient of [offset, offset + size), and
-  // backward needs the parameters there no more.
-  virtual void Ready(int64_t offset, int64_t size) = 0;
+  // `gradient` is that of the parameters from `offset` on, which backward needs
+  // no more. It lies anywhere, while it is still in cache, until this returns.
+  virtual void Take(int64_t offset, const Flat& gradient) = 0;
+  // The vectors that Take reads and writes, in the order of the parameters: who
+  // computes a gradient may ask for them beforehand.
+  virtual absl::Span<float* const> touches() const { return {}; }
 };
 
 // Where backward writes a gradient: into = beta * into + scale * gradient.
 // `into` may be the very weights that the gradient belongs to (plain SGD folded
 // into the weight-gradient product: {x, -lr, 1}).
-// Who writes tells `listener`, if there is one, of every range once, in any
-// order, while it is still in cache.
+// Who writes hands every range to `listener`, if there is one, once and in any
+// order; then it may leave `into` as it is where beta is 0.
 struct GradientSink {
   Flat& into;
   float scale = 1;
   float beta = 0;
   GradientListener* listener = nullptr;
-
-  void Ready(int64_t offset, int64_t size) const {
-    if (listener != nullptr) listener->Ready(offset, size);
-  }
 };
 
 }  // namespace monsoon

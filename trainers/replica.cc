@@ -86,15 +86,17 @@ GradientSink Replica::BeginLocalStep() {
   if (optimizer_.is_plain_sgd()) return {x, -lr(), 1};
   optimizer_.Begin(optimizer_slots_);
   stepped_ = 0;
+  touches_.assign(1, x.data());
+  optimizer_slots_.AppendVectors(touches_);
   return {gradient, 1, 0, this};
 }
 
-void Replica::Ready(int64_t offset, int64_t size) {
+void Replica::Take(int64_t offset, const Flat& range) {
   // The gradient of statistics is none.
-  const int64_t count = std::min(size, parameters_ - offset);
+  const int64_t count = std::min(range.size(), parameters_ - offset);
   if (count <= 0) return;
-  Flat range = x.Slice(offset, count);
-  optimizer_.StepRange(lr(), gradient.Slice(offset, count), range,
+  Flat parameters = x.Slice(offset, count);
+  optimizer_.StepRange(lr(), range.Slice(0, count), parameters,
                        optimizer_slots_, offset);
   stepped_ += count;
 }

@@ -95,14 +95,16 @@ class Replica final : private GradientListener {
   absl::Status Load(Reader& reader);
 
  private:
-  void Ready(int64_t offset, int64_t size) override;
+  void Take(int64_t offset, const Flat& range) override;
+  absl::Span<float* const> touches() const override { return touches_; }
 
   struct Range {
     int64_t offset, size;
   };
 
   const Optimizer& optimizer_;
-  int64_t stepped_ = 0;  // parameters that the step at hand has moved
+  int64_t stepped_ = 0;          // parameters that the step at hand has moved
+  std::vector<float*> touches_;  // what it reads and writes
   const LocalRules rules_;
   const int64_t parameters_;
   std::vector<Range> decayed_;

@@ -8,6 +8,10 @@
 
 namespace monsoon {
 
+void Slots::AppendVectors(std::vector<float*>& to) {
+  for (auto& [name, vector] : vectors_) to.push_back(vector.data());
+}
+
 Flat& Slots::vector(const std::string& name) {
   Flat& slot = vectors_[name];
   if (slot.size() != size_) slot = Flat(size_);

@@ -21,6 +21,8 @@ class Slots {
 
   // A vector of `size` floats. The reference stays valid.
   Flat& vector(const std::string& name);
+  // Adds the memory of all vectors named so far.
+  void AppendVectors(std::vector<float*>& to);
   // A single number, 0 at first. The reference stays valid.
   double& number(const std::string& name) { return numbers_[name]; }
   // From now on remembers what the vectors that are named, and all numbers,

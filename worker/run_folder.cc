@@ -73,8 +73,7 @@ absl::Status RunFolder::WriteModel(const Options& options,
   RETURN_IF_ERROR(Make());
   return files_->Write(JoinPath(path_, "checkpoints/final.safetensors"),
                        EncodeSafetensors(layout, parameters,
-                                         {{"format", "monsoon"},
-                                          {"model", options.model},
+                                         {{"model", options.model},
                                           {"trainer", options.trainer}}));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "models/kernels/kernel.h"
 #include "models/kernels/tensor_sink.h"
@@ -19,6 +20,8 @@ class DenseKernel {
   };
 
   virtual ~DenseKernel() = default;
+  // Which algorithm it is.
+  virtual std::string way() const = 0;
   virtual void Forward(const float* x, const float* w, const float* b,
                        float* y) = 0;
   // Writes dX = dY W, unless dx is null, then hands on dW = dY^T X and

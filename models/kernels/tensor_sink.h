@@ -8,8 +8,8 @@
 namespace monsoon {
 
 // A GradientSink narrowed to one tensor: into = beta * into + scale * gradient.
-// With beta 0, `into` is not read (it may hold anything).
-// Who writes says what is Ready.
+// With beta 0, `into` is not read (it may hold anything). Who writes there
+// hands everything on; with beta 0 from memory of its own, if it likes.
 struct TensorSink {
   float* into;
   float scale;
@@ -24,12 +24,19 @@ struct TensorSink {
         listener(sink.listener),
         place(offset) {}
 
-  void Ready(int64_t offset, int64_t size) const {
-    if (listener != nullptr) listener->Ready(place + offset, size);
+  // `gradient` (scaled, and added to what was there, as asked) is that of
+  // [offset, offset + size).
+  void HandOn(int64_t offset, const float* gradient, int64_t size) const {
+    if (listener == nullptr) return;
+    listener->Take(place + offset, Flat::View(gradient, size));
   }
 
   // For kernels that cannot fold scale and beta into their product.
   void Take(const float* gradient, int64_t size) const {
+    if (listener != nullptr && beta == 0 && scale == 1) {
+      HandOn(0, gradient, size);
+      return;
+    }
     Flat target = Flat::View(into, size);
     const Flat source = Flat::View(gradient, size);
     if (beta == 0) {
@@ -38,7 +45,7 @@ struct TensorSink {
       ForEach([s = scale, b = beta](float& t, float g) { t = b * t + s * g; },
               target, source);
     }
-    Ready(0, size);
+    HandOn(0, into, size);
   }
 };
 

@@ -9,28 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "models/kernels/cpu/conv2d_ways.h"
+#include "tests/models/numbers.h"
 
 namespace monsoon {
 namespace {
 
 using Spec = Conv2dKernel::Spec;
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-Flat Draw(int64_t size, uint64_t stream) {
-  Random random({7, stream});
-  Flat flat(size);
-  for (float& value : flat.span()) value = random.Uniform(-1, 1);
-  return flat;
-}
-
-Flat NaNs(int64_t size) {
-  Flat flat(size);
-  std::fill(flat.span().begin(), flat.span().end(), kNaN);
-  return flat;
-}
 
 // Where a number of [N, C / block, H, W, block] lies.
 int64_t At(const Shape& s, int64_t block, int64_t n, int64_t c, int64_t row,
@@ -111,18 +96,6 @@ struct Convolution {
   Flat x, w, b, dy;
   std::vector<double> y, dx, dw, db;
 };
-
-// The largest difference beside the largest number; NaN counts as infinite.
-double Error(const Flat& found, const std::vector<double>& expected) {
-  double difference = 0, largest = 1e-30;
-  for (int64_t i = 0; i < found.size(); ++i) {
-    const double e = expected[static_cast<size_t>(i)];
-    if (std::isnan(found[i])) return std::numeric_limits<double>::infinity();
-    difference = std::max(difference, std::abs(double{found[i]} - e));
-    largest = std::max(largest, std::abs(e));
-  }
-  return difference / largest;
-}
 
 void Check(MadeConv2d (*make)(const Spec&), const Spec& spec,
            double tolerance) {

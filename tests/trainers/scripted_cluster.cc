@@ -91,7 +91,7 @@ class ToySource final : public GradientSource {
     ForEach([beta = sink.beta, scale = sink.scale](
                 float& into, float g) { into = beta * into + scale * g; },
             sink.into, scratch_);
-    sink.Ready(0, sink.into.size());
+    if (sink.listener != nullptr) sink.listener->Take(0, sink.into);
     return 0;
   }
 

@@ -103,7 +103,7 @@ void Train(Replica& r, int steps) {
           r.x[j] - static_cast<float>(std::cos(static_cast<double>(j)));
       sink.into[j] = sink.beta * sink.into[j] + sink.scale * gradient;
     }
-    sink.Ready(0, r.x.size());
+    if (sink.listener != nullptr) sink.listener->Take(0, sink.into);
     r.EndLocalStep();
     ++r.step;
     ++r.pending;

@@ -8,8 +8,6 @@
 //           the first one and its two adjoints, where * is one product of
 //           matrices (tiles, C and O) for each of the 36 places.
 // Rounding: docs/performance.md has the error beside the direct way's.
-// Pooling:  windows of 2x2 lie within tiles, so they are reduced in registers;
-//           what is kept is each window's winner, none where ReLU gives 0.
 // Cost:     a chunk of tiles goes through all steps while it is in cache;
 //           transformed inputs are made again in Backward, which is cheaper
 //           than to keep them.
@@ -21,18 +19,17 @@
 #include "models/kernels/cpu/conv2d_ways.h"
 #include "models/kernels/cpu/lanes.h"
 #include "models/kernels/cpu/winograd_matrices.h"
+#include "models/kernels/cpu/winograd_outputs.h"
 #include "models/kernels/cpu/winograd_tiles.h"
 
 namespace monsoon {
 namespace {
 
-constexpr int kIn = 6;   // inputs of a tile, each way
-constexpr int kOut = 4;  // outputs
+constexpr int kIn = 6;  // inputs of a tile, each way
+constexpr int kOut = kTileOutputs;
 constexpr int kPlaces = kIn * kIn;
 constexpr int kWindow = 3;
-constexpr int kPool = 2;                 // the pooling that is done at once
-constexpr int kWinners = kPool * kPool;  // places in a window of it
-constexpr int kOverlap = kIn - kOut;     // of neighbours' inputs
+constexpr int kOverlap = kIn - kOut;  // of neighbours' inputs
 // What a chunk's transformed inputs and outputs may take of the second-level
 // cache, which has the weights as well.
 constexpr int64_t kChunkBytes = 160 << 10;
@@ -72,16 +69,6 @@ class WinogradConv2d final : public Conv2dKernel {
                          Scratch& scratch) const;
   void AddWeightGradients(Scratch& scratch) const;
   void WriteOutputs(const Scratch& scratch, const float* b, float* y);
-  // A tile's outputs, which lack the bias, to Y.
-  void WriteTile(const Lanes* out, const Tile& tile, int64_t o,
-                 const Lanes& bias, float* y) const;
-  void WritePooled(const Lanes* out, const Tile& tile, int64_t o,
-                   const Lanes& bias, float* y);
-  // dY as a tile of the convolution's outputs, zeros outside the image.
-  void LoadGradients(const float* y, const float* dy, const Tile& tile,
-                     int64_t o, Lanes* g) const;
-  void LoadPooledGradients(const float* dy, const Tile& tile, int64_t o,
-                           Lanes* g) const;
   void AddInputGradients(const Scratch& scratch, float* dx) const;
   // Backward of the images [begin, end).
   void BackwardImages(const float* x, const float* y, const float* dy,
@@ -90,14 +77,12 @@ class WinogradConv2d final : public Conv2dKernel {
   void ReduceWeightGradients(int threads);
 
   const Spec s_;
-  const Shape pooled_;            // of Y
   const int64_t rows_, columns_;  // of tiles in an image
   const int64_t chunk_;           // tiles done at a time
   Flat weights_;  // [36, O / 8, C, 8], or [36, C / 8, O, 8] transposed
   std::vector<Scratch> scratch_;  // [thread]
   Flat dw_, db_;
-  // Where Y is pooled, like Y: the place in its window, or kWinners.
-  std::vector<uint8_t> winner_;
+  WinogradOutputs outputs_;
 };
 
 int64_t TilesInChunk(const Conv2dKernel::Spec& spec) {
@@ -109,7 +94,6 @@ int64_t TilesInChunk(const Conv2dKernel::Spec& spec) {
 
 WinogradConv2d::WinogradConv2d(const Spec& spec)
     : s_(spec),
-      pooled_(spec.pooled()),
       rows_((spec.out.height + kOut - 1) / kOut),
       columns_((spec.out.width + kOut - 1) / kOut),
       chunk_(TilesInChunk(spec)),
@@ -117,7 +101,7 @@ WinogradConv2d::WinogradConv2d(const Spec& spec)
       scratch_(static_cast<size_t>(omp_get_max_threads())),
       dw_(spec.out.channels * spec.in.channels * kWindow * kWindow),
       db_(spec.out.channels),
-      winner_(spec.pool == 1 ? 0 : spec.batch * pooled_.size()) {
+      outputs_(spec) {
   for (Scratch& scratch : scratch_) {
     const int64_t most = std::max(s_.in.channels, s_.out.channels);
     scratch.tiles.reserve(static_cast<size_t>(chunk_));
@@ -218,11 +202,7 @@ void WinogradConv2d::TransformGradients(const float* y, const float* dy,
     Lanes bias = Load(scratch.bias.data() + o);
     for (const Tile& tile : scratch.tiles) {
       Lanes g[kOut * kOut], half[kIn * kOut];
-      if (s_.pool == 1) {
-        LoadGradients(y, dy, tile, o, g);
-      } else {
-        LoadPooledGradients(dy, tile, o, g);
-      }
+      outputs_.LoadGradients(y, dy, tile, o, g);
 #pragma GCC unroll 16
       for (const Lanes& value : g) bias += value;
 #pragma GCC unroll 6
@@ -239,40 +219,6 @@ void WinogradConv2d::TransformGradients(const float* y, const float* dy,
       to += kLanes;
     }
     Store(bias, scratch.bias.data() + o);
-  }
-}
-
-inline void WinogradConv2d::LoadGradients(const float* y, const float* dy,
-                                          const Tile& tile, int64_t o,
-                                          Lanes* g) const {
-  const Plane plane(s_.out, kLanes, tile.image, o);
-  LoadTile<kOut>(dy, plane, tile.row, tile.column, tile.inside, g);
-  if (!s_.relu) return;
-  Lanes out[kOut * kOut];
-  LoadTile<kOut>(y, plane, tile.row, tile.column, tile.inside, out);
-#pragma GCC unroll 16
-  for (int i = 0; i < kOut * kOut; ++i) g[i] = out[i] > 0 ? g[i] : Lanes{};
-}
-
-inline void WinogradConv2d::LoadPooledGradients(const float* dy,
-                                                const Tile& tile, int64_t o,
-                                                Lanes* g) const {
-  const Plane plane(pooled_, kLanes, tile.image, o);
-#pragma GCC unroll 4
-  for (int window = 0; window < kWinners; ++window) {
-    const int i = window / kPool, j = window % kPool;
-    const int64_t row = tile.row / kPool + i, column = tile.column / kPool + j;
-    Lanes gradient{};
-    LaneInts winner{};
-    if (tile.inside || IsInside(pooled_, row, column)) {
-      gradient = Load(dy + plane.At(row, column));
-      winner = LoadBytes(winner_.data() + plane.At(row, column));
-    }
-#pragma GCC unroll 4
-    for (int k = 0; k < kWinners; ++k) {
-      g[(i * kPool + k / kPool) * kOut + j * kPool + k % kPool] =
-          winner == k ? gradient : Lanes{};
-    }
   }
 }
 
@@ -351,55 +297,9 @@ void WinogradConv2d::WriteOutputs(const Scratch& scratch, const float* b,
       for (int i = 0; i < kOut; ++i) {
         ApplyAt(half + i * kIn, 1, out + i * kOut, 1);
       }
-      if (s_.pool == 1) {
-        WriteTile(out, tile, o, bias, y);
-      } else {
-        WritePooled(out, tile, o, bias, y);
-      }
+      outputs_.Write(out, tile, o, bias, y);
       from += kLanes;
     }
-  }
-}
-
-inline void WinogradConv2d::WriteTile(const Lanes* out, const Tile& tile,
-                                      int64_t o, const Lanes& bias,
-                                      float* y) const {
-  const Plane plane(s_.out, kLanes, tile.image, o);
-  for (int64_t i = 0; i < tile.rows; ++i) {
-    float* row = y + plane.At(tile.row + i, tile.column);
-    for (int64_t j = 0; j < tile.columns; ++j) {
-      Lanes value = out[i * kOut + j] + bias;
-      if (s_.relu) value = value > 0 ? value : Lanes{};
-      Store(value, row + j * kLanes);
-    }
-  }
-}
-
-inline void WinogradConv2d::WritePooled(const Lanes* out, const Tile& tile,
-                                        int64_t o, const Lanes& bias,
-                                        float* y) {
-  const Plane plane(pooled_, kLanes, tile.image, o);
-#pragma GCC unroll 4
-  for (int window = 0; window < kWinners; ++window) {
-    const int i = window / kPool, j = window % kPool;
-    const int64_t row = tile.row / kPool + i, column = tile.column / kPool + j;
-    if (!tile.inside && !IsInside(pooled_, row, column)) continue;
-    Lanes best = out[i * kPool * kOut + j * kPool];
-    LaneInts winner{};
-#pragma GCC unroll 4
-    for (int k = 1; k < kWinners; ++k) {
-      const Lanes& next =
-          out[(i * kPool + k / kPool) * kOut + j * kPool + k % kPool];
-      winner = next > best ? LaneInts{} + k : winner;
-      best = next > best ? next : best;
-    }
-    best += bias;
-    if (s_.relu) {
-      winner = best > 0 ? winner : LaneInts{} + kWinners;
-      best = best > 0 ? best : Lanes{};
-    }
-    Store(best, y + plane.At(row, column));
-    StoreBytes(winner, winner_.data() + plane.At(row, column));
   }
 }
 
@@ -527,7 +427,7 @@ void WinogradConv2d::BackwardImages(const float* x, const float* y,
 
 bool FitsWinograd(const Conv2dKernel::Spec& s) {
   return s.kernel == kWindow && s.stride == 1 && s.padding < kWindow &&
-         s.dilation == 1 && s.groups == 1 && (s.pool == 1 || s.pool == kPool) &&
+         s.dilation == 1 && s.groups == 1 && WinogradOutputs::Fits(s.pool) &&
          s.block % kLanes == 0 && s.out.channels % kLanes == 0;
 }
 

@@ -1,104 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dense over oneDNN's sgemm (row-major), which reads and writes the plain
-// weights in place: scale and beta of a sink are its alpha and beta. It packs
-// its operands into memory of its own during the call. Bias, ReLU and their
-// gradients take one pass over Y, which is small beside the weights.
+// Picks the way of a dense layer: by what the processor has, since the ways
+// round differently and a run repeated must give the same bits.
 #include "models/kernels/dense.h"
 
-#include <algorithm>
 #include <dnnl.hpp>
+#include <memory>
 
-#include "base/check.h"
-#include "base/flat.h"
-#include "models/kernels/cpu/lanes.h"
+#include "models/kernels/cpu/dense_ways.h"
 
 namespace monsoon {
 namespace {
 
-// Where Y' = W X' is faster than Y = X W': up to 1.35 times at batch 16, since
-// sgemm then packs the small X and not W. A rule rather than a measurement,
-// because the two round differently and a run repeated must give the same bits.
-constexpr int64_t kSmallBatch = 32;
-constexpr int64_t kLongRows = 16;
-
-class CpuDense final : public DenseKernel {
- public:
-  explicit CpuDense(const Spec& spec)
-      : s_(spec),
-        transposes_(spec.batch <= kSmallBatch ||
-                    spec.inputs >= kLongRows * spec.outputs),
-        transposed_(transposes_ ? spec.batch * spec.outputs : 0),
-        db_(spec.outputs) {}
-
-  void Forward(const float* x, const float* w, const float* b,
-               float* y) override {
-    if (transposes_) {
-      Check(dnnl::sgemm('N', 'T', s_.outputs, s_.batch, s_.inputs, 1, w,
-                        s_.inputs, x, s_.inputs, 0, transposed_.data(),
-                        s_.batch));
-      TransposeMatrix(transposed_.data(), s_.outputs, s_.batch, y);
-    } else {
-      Check(dnnl::sgemm('N', 'T', s_.batch, s_.outputs, s_.inputs, 1, x,
-                        s_.inputs, w, s_.inputs, 0, y, s_.outputs));
-    }
-    const Flat bias = Flat::View(b, s_.outputs);
-    for (int64_t n = 0; n < s_.batch; ++n) {
-      Flat row = Flat::View(y + n * s_.outputs, s_.outputs);
-      if (s_.relu) {
-        ForEach(
-            [](float& out, float add) {
-              const float sum = out + add;
-              out = sum > 0 ? sum : 0;
-            },
-            row, bias);
-      } else {
-        ForEach([](float& out, float add) { out += add; }, row, bias);
-      }
-    }
+struct CpuDense {
+  static std::unique_ptr<DenseKernel> Make(const DenseKernel::Spec& spec) {
+    // sgemm uses vectors of 16 then, of which our own products know nothing.
+    const bool has_wide_sgemm =
+        dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+    return has_wide_sgemm ? MakeSgemmDense(spec) : MakeTiledDense(spec);
   }
-
-  void Backward(const float* x, const float* y, const float* w, float* dy,
-                float* dx, const TensorSink& dw,
-                const TensorSink& db) override {
-    MaskAndSum(y, dy);
-    if (dx != nullptr) {
-      Check(dnnl::sgemm('N', 'N', s_.batch, s_.inputs, s_.outputs, 1, dy,
-                        s_.outputs, w, s_.inputs, 0, dx, s_.inputs));
-    }
-    Check(dnnl::sgemm('T', 'N', s_.outputs, s_.inputs, s_.batch, dw.scale, dy,
-                      s_.outputs, x, s_.inputs, dw.beta, dw.into, s_.inputs));
-    dw.Ready(0, s_.outputs * s_.inputs);
-    db.Take(db_.data(), s_.outputs);
-  }
-
- private:
-  static void Check(dnnl::status status) {
-    MONSOON_CHECK(status == dnnl::status::success, "sgemm takes its sizes");
-  }
-
-  // dY where y > 0 (for ReLU), and its column sums.
-  void MaskAndSum(const float* y, float* dy) {
-    std::fill_n(db_.data(), s_.outputs, 0.0f);
-    for (int64_t n = 0; n < s_.batch; ++n) {
-      Flat gradient = Flat::View(dy + n * s_.outputs, s_.outputs);
-      const Flat output = Flat::View(y + n * s_.outputs, s_.outputs);
-      if (s_.relu) {
-        ForEach(
-            [](float& g, float& sum, float out) {
-              g = out > 0 ? g : 0;
-              sum += g;
-            },
-            gradient, db_, output);
-      } else {
-        ForEach([](float& sum, float g) { sum += g; }, db_, gradient);
-      }
-    }
-  }
-
-  Spec s_;
-  const bool transposes_;
-  Flat transposed_;  // Y'
-  Flat db_;
 };
 
 const RegisterKernel<DenseKernel, CpuDense> kRegistered("cpu");

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every way of computing a dense layer against plain loops in double precision,
+// over odd shapes; what is to be overwritten holds NaNs before.
+#include <omp.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "models/kernels/cpu/dense_ways.h"
+#include "tests/models/numbers.h"
+
+namespace monsoon {
+namespace {
+
+using Spec = DenseKernel::Spec;
+using MakeDense = std::unique_ptr<DenseKernel> (*)(const Spec&);
+
+constexpr double kTolerance = 2e-6;
+
+struct Product {
+  explicit Product(const Spec& s)
+      : x(Draw(s.batch * s.inputs, 1)),
+        w(Draw(s.outputs * s.inputs, 2)),
+        b(Draw(s.outputs, 3)),
+        dy(Draw(s.batch * s.outputs, 4)),
+        y(Zeros(dy)),
+        dx(Zeros(x)),
+        dw(Zeros(w)),
+        db(Zeros(b)) {
+    for (int64_t n = 0; n < s.batch; ++n) {
+      for (int64_t o = 0; o < s.outputs; ++o) One(s, n, o);
+    }
+  }
+
+  static std::vector<double> Zeros(const Flat& like) {
+    return std::vector<double>(static_cast<size_t>(like.size()));
+  }
+
+  void One(const Spec& s, int64_t n, int64_t o) {
+    double sum = double{b[o]};
+    for (int64_t i = 0; i < s.inputs; ++i) {
+      sum += double{x[n * s.inputs + i]} * double{w[o * s.inputs + i]};
+    }
+    const int64_t at = n * s.outputs + o;
+    y[static_cast<size_t>(at)] = s.relu ? std::max(0.0, sum) : sum;
+    const double g = s.relu && sum <= 0 ? 0 : double{dy[at]};
+    db[static_cast<size_t>(o)] += g;
+    for (int64_t i = 0; i < s.inputs; ++i) {
+      const int64_t xi = n * s.inputs + i, wi = o * s.inputs + i;
+      dx[static_cast<size_t>(xi)] += g * double{w[wi]};
+      dw[static_cast<size_t>(wi)] += g * double{x[xi]};
+    }
+  }
+
+  Flat x, w, b, dy;
+  std::vector<double> y, dx, dw, db;
+};
+
+std::vector<Spec> OddSpecs() {
+  std::vector<Spec> specs;
+  for (const int64_t batch : {1, 3, 7, 17, 33, 65}) {
+    for (const int64_t inputs : {1, 7, 16, 31, 33}) {
+      for (const int64_t outputs : {1, 6, 17, 31}) {
+        specs.push_back({batch, inputs, outputs, batch % 2 == 1});
+      }
+    }
+  }
+  // Where each of the three products is cut into parts.
+  specs.push_back({3, 2001, 7, true});
+  specs.push_back({261, 1650, 9, false});
+  specs.push_back({70, 450, 530, true});
+  return specs;
+}
+
+void Check(MakeDense make, const Spec& s) {
+  INFO("batch " << s.batch << ", " << s.inputs << " to " << s.outputs
+                << ", relu " << s.relu);
+  const Product expected(s);
+  const auto kernel = make(s);
+  Flat y = NaNs(expected.dy.size()), dw = NaNs(expected.w.size());
+  Flat db = NaNs(s.outputs), dx = NaNs(expected.x.size());
+  Flat dy = expected.dy.Clone();
+  kernel->Forward(expected.x.data(), expected.w.data(), expected.b.data(),
+                  y.data());
+  kernel->Backward(expected.x.data(), y.data(), expected.w.data(), dy.data(),
+                   dx.data(), {{dw}, 0}, {{db}, 0});
+  CHECK(Error(y, expected.y) < kTolerance);
+  CHECK(Error(dw, expected.dw) < kTolerance);
+  CHECK(Error(db, expected.db) < kTolerance);
+  CHECK(Error(dx, expected.dx) < kTolerance);
+}
+
+TEST_CASE("A dense layer in tiles computes what plain loops compute",
+          "[models]") {
+  for (const Spec& spec : OddSpecs()) Check(&MakeTiledDense, spec);
+}
+
+TEST_CASE("A dense layer over sgemm computes what plain loops compute",
+          "[models]") {
+  for (const Spec& spec : OddSpecs()) Check(&MakeSgemmDense, spec);
+}
+
+// Keeps what it is handed.
+class Keeper final : public GradientListener {
+ public:
+  explicit Keeper(int64_t size) : gradient(NaNs(size)) {}
+  void Take(int64_t offset, const Flat& range) override {
+    for (int64_t i = 0; i < range.size(); ++i) {
+      // Once.
+      REQUIRE(std::isnan(gradient[offset + i]));
+      gradient[offset + i] = range[i];
+    }
+  }
+  Flat gradient;
+};
+
+// What becomes of a sink that holds `before`, by the kernel's own Backward.
+void CheckSink(MakeDense make, float scale, float beta, bool listens) {
+  INFO("scale " << scale << ", beta " << beta << ", listens " << listens);
+  const Spec s = {261, 1651, 29};
+  const Product expected(s);
+  const auto kernel = make(s);
+  Flat y(expected.dy.size()), db(s.outputs), dy = expected.dy.Clone();
+  Flat into = beta == 0 ? NaNs(expected.w.size()) : Draw(expected.w.size(), 5);
+  std::vector<double> wanted = expected.dw;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i] *= double{scale};
+    if (beta != 0) {
+      wanted[i] += double{beta} * double{into[static_cast<int64_t>(i)]};
+    }
+  }
+  Keeper keeper(into.size());
+  GradientSink sink = {into, scale, beta, listens ? &keeper : nullptr};
+  kernel->Backward(expected.x.data(), y.data(), expected.w.data(), dy.data(),
+                   nullptr, {sink, 0}, {{db}, 0});
+  CHECK(Error(listens ? keeper.gradient : into, wanted) < kTolerance);
+}
+
+TEST_CASE("A dense layer scales and adds as its sink says, and hands on once",
+          "[models]") {
+  const MakeDense make = GENERATE(&MakeTiledDense, &MakeSgemmDense);
+  const int threads = GENERATE(1, 2);
+  INFO(threads << " threads");
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(threads);
+  for (const bool listens : {false, true}) {
+    CheckSink(make, 1, 0, listens);
+    CheckSink(make, -0.25f, 1, listens);
+    CheckSink(make, 2, 0.5f, listens);
+  }
+  omp_set_num_threads(before);
+}
+
+}  // namespace
+}  // namespace monsoon
