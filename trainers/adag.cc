@@ -15,7 +15,7 @@
 // Statistics (batch norm): the mean over the workers of their deltas is added
 //           to c, not divided by k.
 // Cost:     one PushPull of P floats each way per window; the replica keeps
-//           the center, and the update lies in r.gradient, which is free then.
+//           the center, in whose memory the update lies then.
 // Departs:  a last window that is not full is divided by the steps in it, not
 //           by `window`, where dist-keras drops it.
 #include "base/status_macros.h"
@@ -37,11 +37,7 @@ class Adag final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    Flat& update = r.gradient;
-    ForEach([k = static_cast<float>(r.pending)](float& u, float x,
-                                                float c) { u = (x - c) / k; },
-            update, r.x, r.center());
-    r.PutStatistics(update);
+    const Flat& update = r.TakeWay(static_cast<float>(r.pending));
     RETURN_IF_ERROR(link.PushPull(update, r.x));
     r.KeepCenter(r.x);
     return absl::OkStatus();

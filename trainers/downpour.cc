@@ -23,8 +23,8 @@
 // Cost:     one PushPull of P floats each way per window. Gradient form: one
 //           replica slot for windows above 1, none for 1 (a pass more for
 //           clipping or decay); on the server the slots of server_optimizer.
-//           Delta form: the replica keeps the center, and the update lies in
-//           r.gradient, which is free then.
+//           Delta form: the replica keeps the center, in whose memory the
+//           update lies then.
 // Departs:  one period for pushing and fetching, in one atomic request per
 //           shard, where the paper has two periods and three loose threads. The
 //           last step of a window moves no x, as the reply overwrites it.
@@ -105,24 +105,20 @@ class Downpour final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    Flat& update = sends_gradients_ ? Sum(r) : r.gradient;
     if (!sends_gradients_) {
-      ForEach([](float& u, float x, float c) { u = x - c; }, update, r.x,
-              r.center());
+      RETURN_IF_ERROR(link.PushPull(r.TakeWay(), r.x));
+      r.KeepCenter(r.x);
+      return absl::OkStatus();
     }
+    Flat& update = Sum(r);
     r.PutStatistics(update);
     // The servers' rate follows the schedule of the worker who pushes.
-    const float weight = sends_gradients_ ? r.lr_factor() : 1;
-    const absl::Status status = link.PushPull(update, r.x, weight);
+    const absl::Status status = link.PushPull(update, r.x, r.lr_factor());
     if (!status.ok()) {
       r.gradient.CopyFrom(update);  // where the loop looks for what is wrong
       return status;
     }
-    if (sends_gradients_) {
-      r.KeepCenter(r.statistics());
-    } else {
-      r.KeepCenter(r.x);
-    }
+    r.KeepCenter(r.statistics());
     return absl::OkStatus();
   }
 

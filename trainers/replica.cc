@@ -46,6 +46,23 @@ void Replica::KeepCenter(const Flat& center) {
   center_->CopyFrom(center);
 }
 
+Flat& Replica::TakeWay(float steps) {
+  MONSOON_CHECK(center_->size() == x.size(), "a whole center is kept");
+  if (center_.use_count() > 1) {
+    center_ = std::make_shared<Flat>(center_->Clone());
+  }
+  Flat& way = *center_;
+  PutStatistics(way);
+  Flat u = way.Slice(0, parameters_);
+  const Flat here = x.Slice(0, parameters_);
+  if (steps == 1) {
+    ForEach([](float& to, float xi) { to = xi - to; }, u, here);
+  } else {
+    ForEach([steps](float& to, float xi) { to = (xi - to) / steps; }, u, here);
+  }
+  return way;
+}
+
 void Replica::PutStatistics(Flat& update) {
   const int64_t count = x.size() - parameters_;
   if (count == 0) return;

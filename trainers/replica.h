@@ -58,6 +58,12 @@ class Replica final : private GradientListener {
   // Keeps a copy of `center`, which is whole or its statistics alone.
   void KeepCenter(const Flat& center);
 
+  // The way that x has gone since center() was kept, divided by `steps`, and
+  // the statistics' part of it (PutStatistics): an update that is added to a
+  // center. Lies in the memory of center(), which is no more until the next
+  // KeepCenter. REQUIRES: a whole center is kept.
+  Flat& TakeWay(float steps = 1);
+
   // State of the trainer, by name; [P] zeros at first.
   Flat& slot(const std::string& name) { return slots_.vector(name); }
   double& number(const std::string& name) { return slots_.number(name); }

@@ -32,7 +32,8 @@ absl::Status TrainingLoop::Exchange() {
   const absl::Status status = trainer_.Exchange(replica_, link_);
   if (absl::IsInvalidArgument(status)) {
     // A server refuses what is not finite: was it ours?
-    const Flat* suspects[] = {&replica_.x, &replica_.gradient};
+    const Flat* suspects[] = {&replica_.x, &replica_.gradient,
+                              &replica_.center()};
     for (const Flat* suspect : suspects) {
       const int64_t at = FirstNotFinite(suspect->span());
       if (at >= 0) return Diverged("the update", (*suspect)[at]);
