@@ -54,8 +54,9 @@ class WeightedOperator final : public Operator {
   std::unique_ptr<Kernel> kernel_;
 };
 
-// A layer without parameters whose gradient needs no more than what its kernel
-// remembers: Forward(x, y) and Backward(dy, dx).
+// A layer without parameters whose gradient needs no more than its output,
+// Backward(y, dy, dx), or what its kernel remembers, Backward(dy, dx). Its
+// Forward is Forward(x, y).
 template <typename Kernel>
 class PlainOperator final : public Operator {
  public:
@@ -66,10 +67,19 @@ class PlainOperator final : public Operator {
 
   void Backward(const Pass&, const GradientSink&) override {
     if (in_.gradient == nullptr) return;
-    kernel_->Backward(out_.gradient, in_.gradient);
+    if constexpr (kReadsOutput) {
+      kernel_->Backward(out_.data, out_.gradient, in_.gradient);
+    } else {
+      kernel_->Backward(out_.gradient, in_.gradient);
+    }
   }
 
  private:
+  static constexpr bool kReadsOutput =
+      requires(Kernel & kernel, const float* y, float* dx) {
+    kernel.Backward(y, y, dx);
+  };
+
   Value in_, out_;
   std::unique_ptr<Kernel> kernel_;
 };

@@ -6,26 +6,10 @@
 
 #include "base/status_macros.h"
 #include "models/layers/layers.h"
+#include "models/layers/operators.h"
 
 namespace monsoon {
 namespace {
-
-class ReluOperator final : public Operator {
- public:
-  ReluOperator(const Placement& place, std::unique_ptr<ReluKernel> kernel)
-      : in_(place.inputs[0]), out_(place.output), kernel_(std::move(kernel)) {}
-
-  void Forward(const Pass&) override { kernel_->Forward(in_.data, out_.data); }
-
-  void Backward(const Pass&, const GradientSink&) override {
-    if (in_.gradient == nullptr) return;
-    kernel_->Backward(out_.data, out_.gradient, in_.gradient);
-  }
-
- private:
-  Value in_, out_;
-  std::unique_ptr<ReluKernel> kernel_;
-};
 
 class ReluLayer final : public Layer {
  public:
@@ -43,7 +27,8 @@ class ReluLayer final : public Layer {
         MakeKernel<ReluKernel>(
             place.device, {.size = place.batch * place.output.shape.size()}));
     place.output.block = place.inputs[0].block;
-    return std::make_unique<ReluOperator>(place, std::move(kernel));
+    return std::make_unique<PlainOperator<ReluKernel>>(place,
+                                                       std::move(kernel));
   }
 };
 

@@ -6,25 +6,10 @@
 
 #include "base/status_macros.h"
 #include "models/layers/layers.h"
+#include "models/layers/operators.h"
 
 namespace monsoon {
 namespace {
-
-class SoftmaxOperator final : public Operator {
- public:
-  SoftmaxOperator(const Placement& place, std::unique_ptr<SoftmaxKernel> kernel)
-      : in_(place.inputs[0]), out_(place.output), kernel_(std::move(kernel)) {}
-
-  void Forward(const Pass&) override { kernel_->Forward(in_.data, out_.data); }
-  void Backward(const Pass&, const GradientSink&) override {
-    if (in_.gradient == nullptr) return;
-    kernel_->Backward(out_.data, out_.gradient, in_.gradient);
-  }
-
- private:
-  Value in_, out_;
-  std::unique_ptr<SoftmaxKernel> kernel_;
-};
 
 class SoftmaxLayer final : public Layer {
  public:
@@ -42,7 +27,8 @@ class SoftmaxLayer final : public Layer {
                      MakeKernel<SoftmaxKernel>(
                          place.device, {place.batch, in.shape, in.block}));
     place.output.block = in.block;
-    return std::make_unique<SoftmaxOperator>(place, std::move(kernel));
+    return std::make_unique<PlainOperator<SoftmaxKernel>>(place,
+                                                          std::move(kernel));
   }
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "models/kernels/conv2d.h"
+#include "models/kernels/conv_transpose2d.h"
 #include "models/kernels/dense.h"
 #include "tests/bench/bench_limits.h"
 
@@ -49,9 +50,10 @@ struct ConvCase {
   const char* name;
   Shape in;
   int64_t channels, kernel, stride, padding;
+  int64_t pool = 1;
 };
 constexpr ConvCase kConvs[] = {{"cnn conv1", {1, 28, 28}, 32, 3, 1, 0},
-                               {"cnn conv2", {32, 26, 26}, 32, 3, 1, 0},
+                               {"cnn conv2", {32, 26, 26}, 32, 3, 1, 0, 2},
                                {"resnet 16", {16, 32, 32}, 16, 3, 1, 1},
                                {"resnet 32", {32, 16, 16}, 32, 3, 1, 1},
                                {"resnet 64", {64, 8, 8}, 64, 3, 1, 1},
@@ -69,12 +71,13 @@ void ConvStep(benchmark::State& state) {
                                    .kernel = c.kernel,
                                    .stride = c.stride,
                                    .padding = c.padding,
+                                   .pool = c.pool,
                                    .relu = true,
                                    .input_gradient = c.in.channels > 1};
   const auto kernel = *MakeKernel<Conv2dKernel>("cpu", spec);
   const int64_t weights = c.channels * c.in.channels * c.kernel * c.kernel;
   Flat x = Numbers(spec.batch * spec.in.size()), dx(x.size());
-  Flat y(spec.batch * spec.out.size()), dy = Numbers(y.size());
+  Flat y(spec.batch * spec.pooled().size()), dy = Numbers(y.size());
   Flat w = Numbers(weights), b = Numbers(c.channels);
   const ArithmeticBench limit;
   for (auto _ : state) {
@@ -92,6 +95,34 @@ void ConvStep(benchmark::State& state) {
 BENCHMARK(ConvStep)
     ->ArgNames({"case", "batch"})
     ->ArgsProduct({{0, 1, 2, 3, 4, 5, 6}, {16, 32}});
+
+// What unet enlarges by. Argument: batch. Forward and backward.
+void ConvTransposeStep(benchmark::State& state) {
+  const ConvTranspose2dKernel::Spec spec = {.batch = state.range(0),
+                                            .in = {32, 16, 16},
+                                            .out = {16, 32, 32},
+                                            .block = 8,
+                                            .kernel = 2,
+                                            .stride = 2,
+                                            .padding = 0};
+  const auto kernel = *MakeKernel<ConvTranspose2dKernel>("cpu", spec);
+  Flat x = Numbers(spec.batch * spec.in.size()), dx(x.size());
+  Flat y(spec.batch * spec.out.size());
+  const Flat dy = Numbers(y.size());
+  Flat w =
+      Numbers(spec.in.channels * spec.out.channels * spec.kernel * spec.kernel);
+  Flat b = Numbers(spec.out.channels);
+  const ArithmeticBench limit;
+  for (auto _ : state) {
+    kernel->Forward(x.data(), w.data(), b.data(), y.data());
+    kernel->Backward(x.data(), y.data(), w.data(), dy.data(), dx.data(),
+                     {{w, -1e-9f, 1}, 0}, {{b, -1e-9f, 1}, 0});
+  }
+  limit.Report(state, 3 * 2.0 *
+                          static_cast<double>(spec.batch * spec.in.height *
+                                              spec.in.width * w.size()));
+}
+BENCHMARK(ConvTransposeStep)->Arg(32);
 
 }  // namespace
 }  // namespace monsoon

@@ -175,10 +175,13 @@ void WinogradConv2d::TransformInputs(const float* x, Scratch& scratch) const {
   for (int64_t c = 0; c < s_.in.channels; c += kLanes) {
     for (const Tile& tile : scratch.tiles) {
       const Plane plane(s_.in, s_.block, tile.image, c);
-      Lanes d[kPlaces], half[kPlaces];
-      LoadTile<kIn>(x, plane, tile.in_row, tile.in_column, tile.inside, d);
+      Lanes copy[kPlaces], half[kPlaces];
+      const TileView d = ViewTile<kIn>(x, plane, tile.in_row, tile.in_column,
+                                       tile.inside, copy);
 #pragma GCC unroll 6
-      for (int j = 0; j < kIn; ++j) ApplyBt(d + j, kIn, half + j, kIn);
+      for (int j = 0; j < kIn; ++j) {
+        ApplyBt(d.at + j * d.column, d.row, half + j, kIn);
+      }
 #pragma GCC unroll 6
       for (int i = 0; i < kIn; ++i) {
         Lanes places[kIn];

@@ -97,12 +97,28 @@ class WinogradOutputs {
   void LoadPlain(const float* y, const float* dy, const Tile& tile, int64_t o,
                  Lanes* g) const {
     const Plane plane(s_.out, kLanes, tile.image, o);
-    LoadTile<kOut>(dy, plane, tile.row, tile.column, tile.inside, g);
+    Lanes copy[kOut * kOut];
+    const TileView from =
+        ViewTile<kOut>(dy, plane, tile.row, tile.column, tile.inside, copy);
+    EachPlace([&](int i, int j) {
+      g[i * kOut + j] = from.at[i * from.row + j * from.column];
+    });
     if (!s_.relu) return;
-    Lanes out[kOut * kOut];
-    LoadTile<kOut>(y, plane, tile.row, tile.column, tile.inside, out);
-#pragma GCC unroll 16
-    for (int i = 0; i < kOut * kOut; ++i) g[i] = out[i] > 0 ? g[i] : Lanes{};
+    const TileView out =
+        ViewTile<kOut>(y, plane, tile.row, tile.column, tile.inside, copy);
+    EachPlace([&](int i, int j) {
+      Lanes& value = g[i * kOut + j];
+      value = out.at[i * out.row + j * out.column] > 0 ? value : Lanes{};
+    });
+  }
+
+  template <typename Fn>
+  static void EachPlace(Fn fn) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kOut; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kOut; ++j) fn(i, j);
+    }
   }
 
   void LoadPooled(const float* dy, const Tile& tile, int64_t o,

@@ -38,35 +38,39 @@ struct Tile {
   bool inside;                // all of its inputs and outputs exist
 };
 
-// Six or four vectors of each of as many rows, at places of a tensor in blocks;
-// zeros where those lie outside. Asks for the same of the next channels, which
-// are too far away for the processor to see coming.
+// Vectors at places of a tile, by the distances of its rows and columns.
+struct TileView {
+  const Lanes* at;
+  int64_t row, column;
+};
+
+// kSize rows and columns of a tensor in blocks: where they lie; or, where some
+// lie outside of the image, their copy in `copy` [kSize, kSize], zeros there.
+// Asks for the same of the next channels, which are too far away for the
+// processor to see coming.
 template <int kSize>
-void LoadTile(const float* data, const Plane& plane, int64_t row,
-              int64_t column, bool inside, Lanes* to) {
+inline TileView ViewTile(const float* data, const Plane& plane, int64_t row,
+                         int64_t column, bool inside, Lanes* copy) {
   if (inside) {
+    const int64_t width = plane.shape.width * plane.block;
     const float* from = data + plane.At(row, column);
-#pragma GCC unroll 6
-    for (int i = 0; i < kSize; ++i) {
-#pragma GCC unroll 6
-      for (int j = 0; j < kSize; ++j) {
-        to[i * kSize + j] =
-            Load(from + (i * plane.shape.width + j) * plane.block);
-      }
-      const float* ahead =
-          from + plane.size() + i * plane.shape.width * plane.block;
-      for (int j = 0; j < kSize; j += 2)
+    const float* ahead = from + plane.size();
+    for (int i = 0; i < kSize; ++i, ahead += width) {
+      for (int j = 0; j < kSize; j += 2) {
         __builtin_prefetch(ahead + j * plane.block);
+      }
     }
-    return;
+    return {reinterpret_cast<const Lanes*>(from), width / kLanes,
+            plane.block / kLanes};
   }
   for (int i = 0; i < kSize; ++i) {
     for (int j = 0; j < kSize; ++j) {
-      to[i * kSize + j] = IsInside(plane.shape, row + i, column + j)
-                              ? Load(data + plane.At(row + i, column + j))
-                              : Lanes{};
+      copy[i * kSize + j] = IsInside(plane.shape, row + i, column + j)
+                                ? Load(data + plane.At(row + i, column + j))
+                                : Lanes{};
     }
   }
+  return {copy, kSize, 1};
 }
 
 }  // namespace monsoon
