@@ -32,7 +32,7 @@ constexpr int kWindow = 3;
 constexpr int kOverlap = kIn - kOut;  // of neighbours' inputs
 // What a chunk's transformed inputs and outputs may take of the second-level
 // cache, which has the weights as well.
-constexpr int64_t kChunkBytes = 160 << 10;
+constexpr int64_t kChunkBytes = 224 << 10;
 
 // One thread's chunk of tiles and its sums. Channels lie in groups of eight,
 // [36, channels / 8, tiles, 8], so that every loop runs through memory in
