@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Picks the way of a dense layer: by what the processor has, since the ways
+// Picks the way of a dense layer: by size and processor alone, since the ways
 // round differently and a run repeated must give the same bits.
 #include "models/kernels/dense.h"
 
@@ -11,12 +11,16 @@
 namespace monsoon {
 namespace {
 
+// Above this many examples sgemm's larger blocks win: at 128 by 5 % or so.
+constexpr int64_t kFewExamples = 80;
+
 struct CpuDense {
   static std::unique_ptr<DenseKernel> Make(const DenseKernel::Spec& spec) {
     // sgemm uses vectors of 16 then, of which our own products know nothing.
     const bool has_wide_sgemm =
         dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
-    return has_wide_sgemm ? MakeSgemmDense(spec) : MakeTiledDense(spec);
+    return has_wide_sgemm || spec.batch > kFewExamples ? MakeSgemmDense(spec)
+                                                       : MakeTiledDense(spec);
   }
 };
 
