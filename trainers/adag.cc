@@ -9,7 +9,7 @@
 // Symbols:  x replica.x, c shard.center (on the worker: as last pulled),
 //           k replica.pending, u the update; all vectors [P] float32.
 // Units:    `window` in local steps.
-// Errors:   whatever Link returns; x is then undefined.
+// Errors:   whatever Link returns; x and c are then undefined.
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
 // Statistics (batch norm): the mean over the workers of their deltas is added

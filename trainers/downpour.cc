@@ -13,7 +13,8 @@
 // Units:    `window` in local steps; gradients are means over a mini-batch, so
 //           a window's sum grows with the window.
 // Errors:   INVALID_ARGUMENT from Start for a local optimizer with a memory in
-//           the gradient form; whatever Link returns, x is then undefined.
+//           the gradient form; whatever Link returns, x and the kept center are
+//           then undefined.
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
 // Statistics (batch norm): in both forms the mean over the workers of their

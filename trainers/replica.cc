@@ -121,7 +121,7 @@ void Replica::Take(int64_t offset, const Flat& range) {
 void Replica::EndLocalStep() {
   if (!prepares_gradient()) {
     MONSOON_CHECK(optimizer_.is_plain_sgd() || stepped_ == parameters_,
-                  "backward told of every range of the gradient once");
+                  "backward handed on every range of the gradient once");
     return;
   }
   PrepareGradient();

@@ -46,14 +46,14 @@ class Replica final : private GradientListener {
 
   const int worker;
   Flat x;                       // [P]
-  Flat gradient;                // [P], of the mean loss over the last batch
+  Flat gradient;                // [P], for a trainer's Sink; else anything
   int64_t step = 0;             // local steps so far
   int64_t samples = 0;          // samples of those
   int64_t pending = 0;          // local steps since the last exchange
   int64_t pending_samples = 0;  // samples of those
 
   // The center as last pulled, or its statistics, for trainers that keep it;
-  // else empty. Replicas may share one: it never changes.
+  // else empty. Replicas may share one, which then never changes.
   const Flat& center() const;
   // Keeps a copy of `center`, which is whole or its statistics alone.
   void KeepCenter(const Flat& center);

@@ -105,8 +105,8 @@ class Trainer {
   // Is it time to exchange? r.pending counts the step just done.
   virtual bool Due(const Replica&) const { return true; }
   // Also called once at the end when steps are pending: no tail is lost.
-  // On failure the update is in r.x or r.gradient, where the loop looks for
-  // numbers that are not finite.
+  // On failure the update is in r.x, r.gradient or r.center(), where the loop
+  // looks for numbers that are not finite.
   virtual absl::Status Exchange(Replica& r, Link& link) const = 0;
 
   // Server half, called by one shard under its lock: a pure function of shard

@@ -26,11 +26,7 @@ class Discounted final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    Flat& update = r.gradient;
-    ForEach([](float& u, float x, float c) { u = x - c; }, update, r.x,
-            r.center());
-    r.PutStatistics(update);
-    RETURN_IF_ERROR(link.PushPull(update, r.x));
+    RETURN_IF_ERROR(link.PushPull(r.TakeWay(), r.x));
     r.KeepCenter(r.x);
     return absl::OkStatus();
   }

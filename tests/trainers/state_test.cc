@@ -69,6 +69,32 @@ TEST_CASE("A shard comes back with its center, version and slots") {
   CHECK(restored.slot("elastic", 1)[1] == 0);
 }
 
+TEST_CASE("The way gone lies where the center was") {
+  const auto optimizer = *MakeOptimizer("sgd", 0.1f);
+  ParameterLayout layout;
+  layout.Add("weight", {2}, TensorKind::kWeight);
+  layout.Add("mean", {1}, TensorKind::kStatistic);
+  LocalRules rules;
+  rules.workers = 2;
+  Replica r(0, layout, *optimizer, rules);
+  const float center[] = {1, 2, 3}, x[] = {7, 5, 9};
+  r.KeepCenter(Flat::View(center, 3));
+  r.x.CopyFrom(Flat::View(x, 3));
+  SECTION("whole") {
+    const Flat& way = r.TakeWay();
+    CHECK(way[0] == 6);
+    CHECK(way[1] == 3);
+    CHECK(way[2] == 3);  // a half of it, of two workers
+    CHECK(&way == &r.center());
+  }
+  SECTION("by steps") {
+    const Flat& way = r.TakeWay(3);
+    CHECK(way[0] == 2);
+    CHECK(way[1] == 1);
+    CHECK(way[2] == 3);  // statistics are not divided by steps
+  }
+}
+
 TEST_CASE("A change that leaves something infinite is undone whole") {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const int bad = GENERATE(0, 1, 2);  // nothing, the center, a slot

@@ -17,8 +17,9 @@ constexpr int64_t kFewExamples = 80;
 struct CpuDense {
   static std::unique_ptr<DenseKernel> Make(const DenseKernel::Spec& spec) {
     // sgemm uses vectors of 16 then, of which our own products know nothing.
-    const bool has_wide_sgemm =
-        dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+    constexpr auto kWide = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    const bool has_wide_sgemm = (isa & kWide) == kWide;
     return has_wide_sgemm || spec.batch > kFewExamples ? MakeSgemmDense(spec)
                                                        : MakeTiledDense(spec);
   }

@@ -10,7 +10,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "models/kernels/cpu/dense_bias.h"
 #include "models/kernels/cpu/dense_ways.h"
@@ -30,7 +29,8 @@ constexpr int64_t kGroup = 4 * kRows;
 
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-// The length of the fewest equal parts of n that are at most `most` long.
+// The length of the fewest equal parts of n that are at most `most` long, but
+// for being rounded up to a multiple.
 int64_t PartOf(int64_t n, int64_t most, int64_t multiple) {
   const int64_t parts = (n + most - 1) / most;
   return RoundUp((n + parts - 1) / parts, multiple);
@@ -96,7 +96,8 @@ void PackColumns(const float* from, int64_t stride, int64_t rows,
   }
 }
 
-// The same of the transposed matrix: `from` is [columns, rows].
+// The same of the transposed matrix, `from` being [columns, rows]; but what
+// lies eight or more behind the last column may be anything.
 void PackRows(const float* from, int64_t stride, int64_t rows, int64_t columns,
               float* to) {
   for (int64_t c = 0; c < columns; c += kLanes) {
@@ -168,7 +169,7 @@ class TiledDense final : public DenseKernel {
   }
 
  private:
-  // Examples that the products of Backward sum over at a time.
+  // What the products of Backward sum over at a time: examples or outputs.
   static constexpr int64_t kDeep = 256;
 
   int64_t PackedSize() const {

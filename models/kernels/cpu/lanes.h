@@ -5,8 +5,8 @@
 #include <cstring>
 
 // Eight floats that are computed on at once, and a small matrix product over
-// them: what the kernels written by hand have in common. Files that include
-// this are compiled with contraction (a * b + c in one rounding).
+// them: what the kernels written by hand have in common. Files that use the
+// product are compiled with contraction (a * b + c in one rounding).
 namespace monsoon {
 
 inline constexpr int64_t kLanes = 8;

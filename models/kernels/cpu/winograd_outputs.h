@@ -48,11 +48,13 @@ class WinogradOutputs {
   static constexpr int kOut = kTileOutputs;
   static constexpr int kPool = 2;
   static constexpr int kWinners = kPool * kPool;  // places in a window
+  static constexpr int kAcross = kOut / kPool;    // windows of a tile, each way
+  static constexpr int kWindows = kAcross * kAcross;
 
   // Of place k of a window in a tile.
   static constexpr int Place(int window, int k) {
-    const int row = window / kPool * kPool + k / kPool;
-    return row * kOut + window % kPool * kPool + k % kPool;
+    const int row = window / kAcross * kPool + k / kPool;
+    return row * kOut + window % kAcross * kPool + k % kPool;
   }
 
   void WritePlain(const Lanes* out, const Tile& tile, int64_t o,
@@ -72,9 +74,9 @@ class WinogradOutputs {
                    const Lanes& bias, float* y) {
     const Plane plane(pooled_, kLanes, tile.image, o);
 #pragma GCC unroll 4
-    for (int window = 0; window < kWinners; ++window) {
-      const int64_t row = tile.row / kPool + window / kPool;
-      const int64_t column = tile.column / kPool + window % kPool;
+    for (int window = 0; window < kWindows; ++window) {
+      const int64_t row = tile.row / kPool + window / kAcross;
+      const int64_t column = tile.column / kPool + window % kAcross;
       if (!tile.inside && !IsInside(pooled_, row, column)) continue;
       Lanes best = out[Place(window, 0)];
       LaneInts winner{};
@@ -125,9 +127,9 @@ class WinogradOutputs {
                   Lanes* g) const {
     const Plane plane(pooled_, kLanes, tile.image, o);
 #pragma GCC unroll 4
-    for (int window = 0; window < kWinners; ++window) {
-      const int64_t row = tile.row / kPool + window / kPool;
-      const int64_t column = tile.column / kPool + window % kPool;
+    for (int window = 0; window < kWindows; ++window) {
+      const int64_t row = tile.row / kPool + window / kAcross;
+      const int64_t column = tile.column / kPool + window % kAcross;
       Lanes gradient{};
       LaneInts winner{};
       if (tile.inside || IsInside(pooled_, row, column)) {

@@ -47,7 +47,8 @@ struct TileView {
 // kSize rows and columns of a tensor in blocks: where they lie; or, where some
 // lie outside of the image, their copy in `copy` [kSize, kSize], zeros there.
 // Asks for the same of the next channels, which are too far away for the
-// processor to see coming.
+// processor to see coming. REQUIRES: data lies as a Flat's does, whose blocks
+// are whole Lanes.
 template <int kSize>
 inline TileView ViewTile(const float* data, const Plane& plane, int64_t row,
                          int64_t column, bool inside, Lanes* copy) {
