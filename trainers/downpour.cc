@@ -114,7 +114,7 @@ class Downpour final : public Trainer {
     Flat& update = Sum(r);
     r.PutStatistics(update);
     // The servers' rate follows the schedule of the worker who pushes.
-    const absl::Status status = link.PushPull(update, r.x, r.lr_factor());
+    absl::Status status = link.PushPull(update, r.x, r.lr_factor());
     if (!status.ok()) {
       r.gradient.CopyFrom(update);  // where the loop looks for what is wrong
       return status;

@@ -57,9 +57,10 @@ void operator delete[](void* memory, size_t, std::align_val_t) noexcept {
 extern "C" dnnl_status_t dnnl_primitive_create(
     dnnl_primitive_t* primitive, const_dnnl_primitive_desc_t description) {
   ++primitives;
-  static const auto create = reinterpret_cast<decltype(&dnnl_primitive_create)>(
-      dlsym(RTLD_NEXT, "dnnl_primitive_create"));
-  return create(primitive, description);
+  static const auto kCreate =
+      reinterpret_cast<decltype(&dnnl_primitive_create)>(
+          dlsym(RTLD_NEXT, "dnnl_primitive_create"));
+  return kCreate(primitive, description);
 }
 
 namespace monsoon {

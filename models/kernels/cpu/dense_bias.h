@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/flat.h"
 #include "models/kernels/cpu/lanes.h"
@@ -16,29 +17,15 @@ namespace monsoon {
 inline void WriteTransposed(const float* transposed, int64_t row, int64_t batch,
                             const float* bias, int64_t outputs, bool relu,
                             float* y) {
-  const auto finish = [relu](auto value) {
+  const auto finish = [bias, relu](auto value, int64_t o) {
+    if constexpr (std::is_same_v<decltype(value), float>) {
+      value += bias[o];
+    } else {
+      value += Load(bias + o);
+    }
     return relu ? (value > 0 ? value : decltype(value){}) : value;
   };
-  const int64_t whole_batch = batch / kLanes * kLanes;
-  const int64_t whole_outputs = outputs / kLanes * kLanes;
-  for (int64_t n = 0; n < whole_batch; n += kLanes) {
-    for (int64_t o = 0; o < whole_outputs; o += kLanes) {
-      Lanes square[kLanes];
-      for (int64_t i = 0; i < kLanes; ++i) {
-        square[i] = Load(transposed + (o + i) * row + n);
-      }
-      Transpose(square);
-      const Lanes add = Load(bias + o);
-      for (int64_t i = 0; i < kLanes; ++i) {
-        Store(finish(square[i] + add), y + (n + i) * outputs + o);
-      }
-    }
-  }
-  for (int64_t n = 0; n < batch; ++n) {
-    for (int64_t o = n < whole_batch ? whole_outputs : 0; o < outputs; ++o) {
-      y[n * outputs + o] = finish(transposed[o * row + n] + bias[o]);
-    }
-  }
+  TransposeMatrix(transposed, row, outputs, batch, y, finish);
 }
 
 // dY where y > 0 (for ReLU), and its column sums.

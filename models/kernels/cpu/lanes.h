@@ -62,29 +62,37 @@ inline void Transpose(Lanes (&m)[kLanes]) {
   });
 }
 
-// a [rows, columns] to b [columns, rows]
-inline void TransposeMatrix(const float* a, int64_t rows, int64_t columns,
-                            float* b) {
+// a [rows, columns], whose rows are a_row apart, to b [columns, rows]:
+// finish(value, r) of each value (a float, or Lanes from eight rows on) of row
+// r.
+template <typename Finish>
+inline void TransposeMatrix(const float* a, int64_t a_row, int64_t rows,
+                            int64_t columns, float* b, Finish finish) {
   const int64_t whole_rows = rows / kLanes * kLanes;
   const int64_t whole_columns = columns / kLanes * kLanes;
   for (int64_t r = 0; r < whole_rows; r += kLanes) {
     for (int64_t c = 0; c < whole_columns; c += kLanes) {
       Lanes square[kLanes];
       for (int64_t i = 0; i < kLanes; ++i) {
-        square[i] = Load(a + (r + i) * columns + c);
+        square[i] = Load(a + (r + i) * a_row + c);
       }
       Transpose(square);
       for (int64_t i = 0; i < kLanes; ++i) {
-        Store(square[i], b + (c + i) * rows + r);
+        Store(finish(square[i], r), b + (c + i) * rows + r);
       }
     }
   }
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t first = r < whole_rows ? whole_columns : 0;
     for (int64_t c = first; c < columns; ++c) {
-      b[c * rows + r] = a[r * columns + c];
+      b[c * rows + r] = finish(a[r * a_row + c], r);
     }
   }
+}
+inline void TransposeMatrix(const float* a, int64_t rows, int64_t columns,
+                            float* b) {
+  TransposeMatrix(a, columns, rows, columns, b,
+                  [](const auto& value, int64_t) { return value; });
 }
 
 // The operands of a product C = A B, by their strides in floats. C [rows, 8
