@@ -204,7 +204,7 @@ absl::Status HostedShard::CloseRounds() {
   }
   const float scale = static_cast<float>(1 / round_.weight);
   ForEach([scale](float& sum) { sum *= scale; }, round_.sum);
-  const absl::Status applied =
+  absl::Status applied =
       Apply({round_.sum, static_cast<float>(round_.weight), round_.worker,
              round_.staleness, round_.local_steps, round_.samples, Progress()},
             Largest(round_.sum.span()));

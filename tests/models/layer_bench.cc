@@ -100,18 +100,20 @@ void LayerBench::Backward(const GradientSink& sink) {
   op->Backward({.x = w, .training = training, .draw = draw}, sink);
 }
 
-double LayerBench::x_at(int64_t n, int64_t c, int64_t h, int64_t w_) const {
+double LayerBench::x_at(int64_t n, int64_t c, int64_t row,
+                        int64_t column) const {
   size_t input = 0;
   for (; c >= place.inputs[input].shape.channels; ++input) {
     c -= place.inputs[input].shape.channels;
   }
   const Value& value = place.inputs[input];
-  return value.data[Offset(value.shape, value.block, n, c, h, w_)];
+  return value.data[Offset(value.shape, value.block, n, c, row, column)];
 }
 
-double LayerBench::y_at(int64_t n, int64_t c, int64_t h, int64_t w_) const {
+double LayerBench::y_at(int64_t n, int64_t c, int64_t row,
+                        int64_t column) const {
   const Value& out = place.output;
-  return out.data[Offset(out.shape, out.block, n, c, h, w_)];
+  return out.data[Offset(out.shape, out.block, n, c, row, column)];
 }
 
 void FillUniform(Flat& values, uint64_t seed) {

@@ -51,8 +51,8 @@ struct LayerBench {
   double Loss();
   // REQUIRES: Loss.
   void Backward(const GradientSink& sink);
-  double x_at(int64_t n, int64_t c, int64_t h, int64_t w) const;
-  double y_at(int64_t n, int64_t c, int64_t h, int64_t w) const;
+  double x_at(int64_t n, int64_t c, int64_t row, int64_t column) const;
+  double y_at(int64_t n, int64_t c, int64_t row, int64_t column) const;
 
   // The inputs' one behind the other; w are parameters, statistics last.
   Flat x, dx, w, dw, y, dy;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainers/optimizer.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -100,7 +101,7 @@ TEST_CASE("A step may be taken in ranges, in any order") {
     optimizer->StepRange(rate, gradient.Slice(0, kCut), first, part_slots, 0);
   }
   REQUIRE(whole[0] != 0);
-  CHECK(std::memcmp(whole.data(), parts.data(), kSize * sizeof(float)) == 0);
+  CHECK(std::equal(whole.data(), whole.data() + kSize, parts.data()));
 }
 
 TEST_CASE("A step takes the rate that it is given") {
