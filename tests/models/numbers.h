@@ -28,9 +28,11 @@ inline Flat NaNs(int64_t size) {
   return flat;
 }
 
-// The largest difference beside the largest number; NaN counts as infinite.
-inline double Error(const Flat& found, const std::vector<double>& expected) {
-  double difference = 0, largest = 1e-30;
+// The largest difference beside the largest number, at least `least`; NaN
+// counts as infinite.
+inline double Error(const Flat& found, const std::vector<double>& expected,
+                    double least = 1e-30) {
+  double difference = 0, largest = least;
   for (int64_t i = 0; i < found.size(); ++i) {
     const double e = expected[static_cast<size_t>(i)];
     if (std::isnan(found[i])) return std::numeric_limits<double>::infinity();

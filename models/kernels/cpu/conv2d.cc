@@ -97,7 +97,7 @@ class ThenPooled final : public Conv2dKernel {
   Flat y_, dy_;  // before pooling
 };
 
-MadeConv2d MakeDirect(const Conv2dKernel::Spec& spec) {
+MadeConv2d MakeWithoutWinograd(const Conv2dKernel::Spec& spec) {
   if (spec.pool == 1) return MakeDirectConv2d(spec);
   Conv2dKernel::Spec alone = spec;
   alone.pool = 1;
@@ -114,12 +114,13 @@ MadeConv2d MakeDirect(const Conv2dKernel::Spec& spec) {
 struct CpuConv2d {
   static MadeConv2d Make(const Conv2dKernel::Spec& spec) {
     if (FitsNarrow(spec)) return MakeNarrowConv2d(spec);
-    if (!FitsWinograd(spec)) return MakeDirect(spec);
+    if (!FitsWinograd(spec)) return MakeWithoutWinograd(spec);
     ASSIGN_OR_RETURN(const absl::Duration winograd,
                      Time(&MakeWinogradConv2d, spec));
-    ASSIGN_OR_RETURN(const absl::Duration direct, Time(&MakeDirect, spec));
+    ASSIGN_OR_RETURN(const absl::Duration direct,
+                     Time(&MakeWithoutWinograd, spec));
     const bool takes_direct = winograd > kClearlyFaster * direct;
-    ASSIGN_OR_RETURN(auto kernel, takes_direct ? MakeDirect(spec)
+    ASSIGN_OR_RETURN(auto kernel, takes_direct ? MakeWithoutWinograd(spec)
                                                : MakeWinogradConv2d(spec));
     std::string story =
         absl::StrFormat("%s (an image takes winograd %.0f us, direct %.0f us)",
