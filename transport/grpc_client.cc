@@ -154,7 +154,7 @@ absl::Status GrpcClient::Report(const pb::ReportRequest& request,
 }
 
 void GrpcClient::Exchange(ExchangeCall& call) {
-  auto flight = std::make_shared<Flight>();
+  const auto flight = std::make_shared<Flight>();
   grpc::Slice values;
   if (!call.update.empty()) {
     values = NewFloats(call.update.size());
@@ -168,23 +168,23 @@ void GrpcClient::Exchange(ExchangeCall& call) {
     const bool is_new = flights_.emplace(&call, flight).second;
     MONSOON_CHECK(is_new, "a call is in flight once");
   }
-  generic_.UnaryCall(&flight->context, kExchangeMethod, {}, &flight->request,
-                     &flight->reply,
-                     [this, &call, flight](const grpc::Status& status) {
-                       Finish(call, *flight, status);
-                     });
+  generic_.UnaryCall(
+      &flight->context, kExchangeMethod, {}, &flight->request, &flight->reply,
+      [this, &call](const grpc::Status& status) { Finish(call, status); });
 }
 
-void GrpcClient::Finish(ExchangeCall& call, const Flight& flight,
-                        const grpc::Status& status) {
+void GrpcClient::Finish(ExchangeCall& call, const grpc::Status& status) {
+  std::shared_ptr<Flight> flight;
   {
     absl::MutexLock lock(&mu_);
-    flights_.erase(&call);
+    const auto it = flights_.find(&call);
+    flight = std::move(it->second);
+    flights_.erase(it);
   }
   pb::ExchangeReply reply;
   ReceivedMessage message;
   absl::Status result = Named(FromGrpc(status));
-  if (result.ok()) result = message.Read(flight.reply, reply);
+  if (result.ok()) result = message.Read(flight->reply, reply);
   if (result.ok() && message.size() > 0) {
     const absl::Span<float> room = call.ReplyBuffer(message.size());
     if (room.size() == message.size()) {
@@ -196,6 +196,10 @@ void GrpcClient::Finish(ExchangeCall& call, const Flight& flight,
     }
   }
   call.Finish(std::move(result), std::move(reply));
+  // Its context owns the channel with us. The last owner must not be this
+  // thread: with the last channel of the process gRPC ends the threads that run
+  // callbacks, and one of them cannot wait for itself.
+  flight.reset();
   absl::MutexLock lock(&mu_);
   if (--unfinished_ == 0 && finished_ != nullptr) finished_->Set();
 }

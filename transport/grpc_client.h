@@ -80,8 +80,7 @@ class GrpcClient final : public ServerCalls {
   absl::Status Control(Method<Request, Reply> method, const Request& request,
                        Reply& reply, const Wait& wait);
   // On a thread of gRPC's: hands the answer on.
-  void Finish(ExchangeCall& call, const Flight& flight,
-              const grpc::Status& status);
+  void Finish(ExchangeCall& call, const grpc::Status& status);
   absl::Status Named(absl::Status status) const;
 
   const std::string address_;

@@ -221,6 +221,17 @@ TEST_CASE("a client that goes away cancels what it has in flight") {
   CHECK(Eventually([&] { return pair.calls.parked() == 0; }));
 }
 
+TEST_CASE("the last channel of a process may close right after an answer") {
+  for (int i = 0; i < 100; ++i) {
+    Pair pair;
+    TestCall call({1});
+    pair.client->Exchange(call);
+    if (i > 0) pair.server.reset();  // before the client
+    pair.client.reset();
+    REQUIRE(call.Wait());
+  }
+}
+
 TEST_CASE("a server that shuts down ends its parked calls in bounded time") {
   Pair pair;
   TestCall call({1});
