@@ -127,8 +127,10 @@ class Stepper {
     ASSIGN_OR_RETURN(trainer_, TrainerOf(options));
     ASSIGN_OR_RETURN(optimizer_, MakeOptimizer(options.optimizer,
                                                static_cast<float>(options.lr)));
-    ASSIGN_OR_RETURN(model_, Model::Build(options.model, job_.example,
-                                          job_.classes, {options.batch_size}));
+    ASSIGN_OR_RETURN(
+        model_, Model::Build(options.model, job_.example, job_.classes,
+                             {options.batch_size},
+                             {.precision = PrecisionOf(options.precision)}));
     initial_ = Flat(model_->layout().size());
     model_->Initialize(options.seed, initial_);
     replica_ = std::make_unique<Replica>(

@@ -12,6 +12,7 @@
 #include "base/flat.h"
 #include "base/layout.h"
 #include "models/initializer.h"
+#include "models/precision.h"
 #include "models/shape.h"
 
 namespace monsoon {
@@ -38,7 +39,8 @@ struct Value {
 
 // Where a layer finds everything once shapes, batch and memory are known.
 struct Placement {
-  absl::string_view device;      // "cpu"
+  absl::string_view device;  // "cpu"
+  Precision precision = Precision::kFp32;
   int64_t batch = 1;             // N
   int64_t node = 0;              // index in the graph
   std::vector<Value> inputs{};   // in the order of the node's inputs

@@ -68,6 +68,7 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Build(
         absl::StrCat("label smoothing ", options.label_smoothing,
                      ", expected at least 0 and less than 1"));
   }
+  RETURN_IF_ERROR(CheckPrecision(options.precision));
   ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, example));
   auto model = std::unique_ptr<Model>(
       new Model(std::move(graph), std::move(plan), *most, options));
@@ -84,7 +85,8 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Build(
 absl::Status Model::BuildFor(int count) {
   if (sizes_.contains(count)) return absl::OkStatus();
   ASSIGN_OR_RETURN(Program program,
-                   Program::Build(graph_, plan_, activations_, kDevice, count));
+                   Program::Build(graph_, plan_, activations_, kDevice,
+                                  options_.precision, count));
   const Value& logits = program.output();
   ASSIGN_OR_RETURN(auto loss, MakeKernel<SoftmaxCrossEntropyKernel>(
                                   kDevice, {.batch = count,

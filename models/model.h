@@ -14,6 +14,7 @@
 #include "base/layout.h"
 #include "models/graph.h"
 #include "models/kernels/softmax_cross_entropy.h"
+#include "models/precision.h"
 #include "models/program.h"
 #include "models/score.h"
 #include "models/shape.h"
@@ -24,6 +25,8 @@ struct ModelOptions {
   // The share of a label's weight that a training loss spreads over all
   // classes (Szegedy et al. 2016, arXiv:1512.00567), in [0, 1).
   double label_smoothing = 0;
+  // UNIMPLEMENTED from Build where the processor lacks it.
+  Precision precision = Precision::kFp32;
   // False: only Evaluate will be called, where no example depends on others.
   bool trains = true;
 };

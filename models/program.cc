@@ -65,11 +65,12 @@ void Activations::PlaceInputGradients(const Plan& plan) {
 absl::StatusOr<Program> Program::Build(const Graph& graph, const Plan& plan,
                                        const Activations& activations,
                                        absl::string_view device,
-                                       int64_t batch) {
+                                       Precision precision, int64_t batch) {
   Program program;
   std::vector<Value> values = activations.values();
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     Placement place{.device = device,
+                    .precision = precision,
                     .batch = batch,
                     .node = static_cast<int64_t>(i),
                     .output = values[i + 1],

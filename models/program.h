@@ -44,7 +44,8 @@ class Program {
  public:
   static absl::StatusOr<Program> Build(const Graph& graph, const Plan& plan,
                                        const Activations& activations,
-                                       absl::string_view device, int64_t batch);
+                                       absl::string_view device,
+                                       Precision precision, int64_t batch);
 
   // From the example's data to the last value's data.
   void Forward(const Pass& pass);

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "data/dataset.h"
 #include "models/model.h"
+#include "models/precision.h"
 #include "trainers/optimizer.h"
 #include "trainers/trainer.h"
 #include "worker/option_fields.h"
@@ -90,9 +91,9 @@ absl::Status CheckPresent(const Options& options) {
     return absl::InvalidArgumentError(
         "--device cuda: this build is for the CPU alone; use --device cpu");
   }
-  if (options.precision == "bf16") {
-    return absl::InvalidArgumentError(
-        "--precision bf16: not in this version; use fp32");
+  const absl::Status precision = CheckPrecision(PrecisionOf(options.precision));
+  if (!precision.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--", precision.message()));
   }
   if (options.transport == "shm") {
     return absl::InvalidArgumentError(

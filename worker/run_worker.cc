@@ -102,7 +102,8 @@ absl::Status Session::BuildJob() {
       model_,
       Model::Build(options_.model, example, data_->classes,
                    {options_.batch_size, static_cast<int>(loader_->tail())},
-                   {.label_smoothing = options_.label_smoothing}));
+                   {.label_smoothing = options_.label_smoothing,
+                    .precision = PrecisionOf(options_.precision)}));
   shards_ = CutShards(model_->layout().size(), options_.servers);
   replica_ = std::make_unique<Replica>(
       rank_, model_->layout(), *optimizer_,

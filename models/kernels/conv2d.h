@@ -6,6 +6,7 @@
 
 #include "models/kernels/kernel.h"
 #include "models/kernels/tensor_sink.h"
+#include "models/precision.h"
 #include "models/shape.h"
 
 namespace monsoon {
@@ -29,6 +30,7 @@ class Conv2dKernel {
     int64_t pool = 1;  // height and width of a window; 1 is none
     bool relu = false;
     bool input_gradient = true;  // whether Backward will be asked for dX
+    Precision precision = Precision::kFp32;
 
     Shape pooled() const {  // of Y
       return {out.channels, out.height / pool, out.width / pool};

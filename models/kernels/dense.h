@@ -6,6 +6,7 @@
 
 #include "models/kernels/kernel.h"
 #include "models/kernels/tensor_sink.h"
+#include "models/precision.h"
 
 namespace monsoon {
 
@@ -17,6 +18,7 @@ class DenseKernel {
   struct Spec {
     int64_t batch, inputs, outputs;
     bool relu = false;
+    Precision precision = Precision::kFp32;
   };
 
   virtual ~DenseKernel() = default;
@@ -25,8 +27,8 @@ class DenseKernel {
   virtual void Forward(const float* x, const float* w, const float* b,
                        float* y) = 0;
   // Writes dX = dY W, unless dx is null, then hands on dW = dY^T X and
-  // db = column sums of dY. `y` is what Forward wrote (read only for ReLU). May
-  // overwrite dY.
+  // db = column sums of dY. `y` is what the Forward before wrote (read only for
+  // ReLU), X and W what it read. May overwrite dY.
   virtual void Backward(const float* x, const float* y, const float* w,
                         float* dy, float* dx, const TensorSink& dw,
                         const TensorSink& db) = 0;

@@ -24,6 +24,14 @@ struct TensorSink {
         listener(sink.listener),
         place(offset) {}
 
+  // The tensor's rest from this offset on.
+  TensorSink From(int64_t offset) const {
+    TensorSink rest = *this;
+    rest.into += offset;
+    rest.place += offset;
+    return rest;
+  }
+
   // `gradient` (scaled, and added to what was there, as asked) is that of
   // [offset, offset + size).
   void HandOn(int64_t offset, const float* gradient, int64_t size) const {

@@ -47,7 +47,8 @@ class DenseLayer final : public Layer {
                          place.device, {.batch = place.batch,
                                         .inputs = place.inputs[0].shape.size(),
                                         .outputs = options_.units,
-                                        .relu = options_.relu}));
+                                        .relu = options_.relu,
+                                        .precision = place.precision}));
     return std::make_unique<WeightedOperator<DenseKernel>>(place,
                                                            std::move(kernel));
   }

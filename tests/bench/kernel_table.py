@@ -3,7 +3,7 @@
 """The tables of docs/performance.md: `monsoon bench kernels` for every model and
 batch size, the median of several runs, as Markdown.
 
-    kernel_table.py BINARY [--runs 5] [--seconds 3] [--table steps|workers]
+    kernel_table.py BINARY [--runs 5] [--seconds 3] [--table steps|workers|bf16]
 
 Runs of all rows alternate, so that a disturbance falls on all alike.
 """
@@ -21,6 +21,8 @@ STEPS = ([("mlp", batch, "sgd") for batch in (16, 32, 64, 128, 512, 1024)] +
          [("resnet20", 32, "sgd"), ("unet", 32, "sgd")])
 WORKERS = [("mlp", 32, "sgd"), ("mlp", 128, "sgd"), ("mlp", 512, "sgd"),
            ("cnn", 32, "sgd")]
+BF16 = [("mlp", 64, "sgd"), ("mlp", 256, "sgd"), ("mlp", 512, "sgd"),
+        ("cnn", 32, "sgd"), ("cnn", 256, "sgd")]
 EXAMPLES = {"resnet20": "3x32x32"}
 
 
@@ -49,7 +51,7 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--table", choices=["steps", "workers"], default="steps")
+    parser.add_argument("--table", choices=["steps", "workers", "bf16"], default="steps")
     arguments = parser.parse_args()
     if arguments.table == "steps":
         print("| model | batch | optimizer | samples/s | GFLOP/s | sgemm | fraction |")
@@ -59,6 +61,16 @@ def main():
                   f"| {median(lines, 'samples_per_s'):,.0f} "
                   f"| {median(lines, 'gflops'):.1f} | {median(lines, 'gemm_gflops'):.1f} "
                   f"| {median(lines, 'fraction'):.2f} |")
+        return
+    if arguments.table == "bf16":
+        print("| model | batch | bf16, samples/s | fp32 | ratio |")
+        print("|---|---|---|---|---|")
+        full = measure(arguments, BF16, [])
+        for row, lines in measure(arguments, BF16, ["--precision", "bf16"]).items():
+            ours = median(lines, "samples_per_s")
+            theirs = median(full[row], "samples_per_s")
+            print(f"| `{row[0]}` | {row[1]} | {ours:,.0f} | {theirs:,.0f} "
+                  f"| {ours / theirs:.2f} |")
         return
     print("| model | batch | two workers, samples/s | two processes | ratio |")
     print("|---|---|---|---|---|")

@@ -27,11 +27,11 @@ int64_t At(const Shape& s, int64_t block, int64_t n, int64_t c, int64_t row,
 struct Convolution {
   explicit Convolution(const Spec& spec)
       : s(spec),
-        x(Draw(s.batch * s.in.size(), 1)),
+        x(Draw(s.batch * s.in.size(), 1, s.precision)),
         w(Draw(s.out.channels * s.in.channels / s.groups * s.kernel * s.kernel,
-               2)),
+               2, s.precision)),
         b(Draw(s.out.channels, 3)),
-        dy(Draw(s.batch * s.pooled().size(), 4)) {}
+        dy(Draw(s.batch * s.pooled().size(), 4, s.precision)) {}
 
   // What plain loops make of it, Y and dY in blocks of `block`.
   void Expect(int64_t block) {
@@ -180,6 +180,13 @@ TEST_CASE("The narrow convolution computes what plain loops compute",
 
 TEST_CASE("The direct convolution computes what plain loops compute",
           "[models]") {
+  const Precision precision = GENERATE(Precision::kFp32, Precision::kBf16);
+  if (!CheckPrecision(precision).ok()) {
+    Spec spec = Square3x3(1, {8, 9, 9}, 8, 0);
+    spec.precision = precision;
+    CHECK_FALSE(MakeDirectConv2d(spec).ok());
+    return;
+  }
   for (const int64_t dilation : {1, 2}) {
     for (const int64_t groups : {1, 2, 4}) {
       for (const int64_t stride : {1, 3}) {
@@ -194,7 +201,8 @@ TEST_CASE("The direct convolution computes what plain loops compute",
                            .padding = 1,
                            .dilation = dilation,
                            .groups = groups,
-                           .relu = true};
+                           .relu = true,
+                           .precision = precision};
         Check(&MakeDirectConv2d, spec, 2e-6);
       }
     }

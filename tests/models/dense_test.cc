@@ -18,14 +18,18 @@ namespace {
 using Spec = DenseKernel::Spec;
 using MakeDense = std::unique_ptr<DenseKernel> (*)(const Spec&);
 
+std::unique_ptr<DenseKernel> MakeBf16(const Spec& spec) {
+  return *MakeBf16Dense(spec);
+}
+
 constexpr double kTolerance = 2e-6;
 
 struct Product {
   explicit Product(const Spec& s)
-      : x(Draw(s.batch * s.inputs, 1)),
-        w(Draw(s.outputs * s.inputs, 2)),
+      : x(Draw(s.batch * s.inputs, 1, s.precision)),
+        w(Draw(s.outputs * s.inputs, 2, s.precision)),
         b(Draw(s.outputs, 3)),
-        dy(Draw(s.batch * s.outputs, 4)),
+        dy(Draw(s.batch * s.outputs, 4, s.precision)),
         y(Zeros(dy)),
         dx(Zeros(x)),
         dw(Zeros(w)),
@@ -59,7 +63,7 @@ struct Product {
   std::vector<double> y, dx, dw, db;
 };
 
-std::vector<Spec> OddSpecs() {
+std::vector<Spec> OddSpecs(Precision precision = Precision::kFp32) {
   std::vector<Spec> specs;
   for (const int64_t batch : {1, 3, 7, 17, 33, 65}) {
     for (const int64_t inputs : {1, 7, 16, 31, 33}) {
@@ -72,6 +76,7 @@ std::vector<Spec> OddSpecs() {
   specs.push_back({3, 2001, 7, true});
   specs.push_back({261, 1650, 9, false});
   specs.push_back({70, 450, 530, true});
+  for (Spec& spec : specs) spec.precision = precision;
   return specs;
 }
 
@@ -104,6 +109,15 @@ TEST_CASE("A dense layer over sgemm computes what plain loops compute",
   for (const Spec& spec : OddSpecs()) Check(&MakeSgemmDense, spec);
 }
 
+TEST_CASE("A dense layer over bf16 computes what plain loops compute",
+          "[models]") {
+  if (!CheckPrecision(Precision::kBf16).ok()) {
+    CHECK_FALSE(MakeBf16Dense({3, 4, 5}).ok());
+    return;
+  }
+  for (const Spec& spec : OddSpecs(Precision::kBf16)) Check(&MakeBf16, spec);
+}
+
 // Keeps what it is handed.
 class Keeper final : public GradientListener {
  public:
@@ -128,7 +142,9 @@ void CheckSink(MakeDense make, int64_t batch, float scale, float beta,
   INFO("batch " << batch << ", scale " << scale << ", beta " << beta
                 << ", listens " << listens);
   constexpr int64_t kPlace = 5;  // of the weights, in what the sink has
-  const Spec s = {batch, 1651, 29};
+  const Precision precision =
+      make == &MakeBf16 ? Precision::kBf16 : Precision::kFp32;
+  const Spec s = {batch, 1651, 29, false, precision};
   const Product expected(s);
   const auto kernel = make(s);
   Flat y(expected.dy.size()), db(s.outputs), dy = expected.dy.Clone();
@@ -144,6 +160,8 @@ void CheckSink(MakeDense make, int64_t batch, float scale, float beta,
   }
   Keeper keeper(into.size());
   GradientSink sink = {into, scale, beta, listens ? &keeper : nullptr};
+  kernel->Forward(expected.x.data(), expected.w.data(), expected.b.data(),
+                  y.data());
   kernel->Backward(expected.x.data(), y.data(), expected.w.data(), dy.data(),
                    nullptr, {sink, kPlace}, {{db}, 0});
   CHECK(!keeper.is_twice);
@@ -153,7 +171,8 @@ void CheckSink(MakeDense make, int64_t batch, float scale, float beta,
 
 TEST_CASE("A dense layer scales and adds as its sink says, and hands on once",
           "[models]") {
-  const MakeDense make = GENERATE(&MakeTiledDense, &MakeSgemmDense);
+  const MakeDense make = GENERATE(&MakeTiledDense, &MakeSgemmDense, &MakeBf16);
+  if (make == &MakeBf16 && !CheckPrecision(Precision::kBf16).ok()) return;
   const int threads = GENERATE(1, 2);
   INFO(threads << " threads");
   const int before = omp_get_max_threads();

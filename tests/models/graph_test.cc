@@ -115,7 +115,8 @@ TEST_CASE("A pass back makes statistics beta times what the sink had",
   graph.Add("fc", Dense({.units = 2}));
   const Plan plan = *MakePlan(graph, {3});
   const Activations activations(graph, plan, 4);
-  auto program = Program::Build(graph, plan, activations, "cpu", 4);
+  auto program =
+      Program::Build(graph, plan, activations, "cpu", Precision::kFp32, 4);
   REQUIRE(program.ok());
   Flat x(plan.layout.size()), sink(x.size());
   const int64_t first = plan.layout.parameters();

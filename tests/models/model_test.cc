@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <utility>
@@ -199,6 +200,30 @@ TEST_CASE("A label is smoothed in training alone", "[models]") {
               .status()
               .code() == absl::StatusCode::kInvalidArgument);
   }
+}
+
+TEST_CASE("In bf16 a model learns as it does in fp32, or says what is missing",
+          "[models]") {
+  auto model =
+      Model::Build("cnn", kImage, 10, {8}, {.precision = Precision::kBf16});
+  if (!CheckPrecision(Precision::kBf16).ok()) {
+    CHECK(model.status().code() == absl::StatusCode::kUnimplemented);
+    CHECK_THAT(std::string(model.status().message()),
+               Catch::Contains("bf16") && Catch::Contains("use fp32"));
+    return;
+  }
+  REQUIRE(model.ok());
+  auto exact = Model::Build("cnn", kImage, 10, {8});
+  REQUIRE(exact.ok());
+  Fill(**model, 0, 8);
+  Fill(**exact, 0, 8);
+  Flat x = Initial(**model), gradient(x.size()), wanted(x.size());
+  const float loss = (*model)->Step(8, x, {gradient});
+  CHECK(double{loss} == Approx((*exact)->Step(8, x, {wanted})).epsilon(0.01));
+  const double product =
+      std::inner_product(gradient.span().begin(), gradient.span().end(),
+                         wanted.span().begin(), 0.0);
+  CHECK(product > 0.99 * Norm(gradient) * Norm(wanted));
 }
 
 TEST_CASE("ReLU is in place only where nobody else reads its input",

@@ -8,15 +8,21 @@
 
 #include "base/flat.h"
 #include "base/random.h"
+#include "models/precision.h"
 
 // Numbers for tests of kernels.
 namespace monsoon {
 
-// Uniform in [-1, 1), the same for the same stream.
-inline Flat Draw(int64_t size, uint64_t stream) {
+// Uniform in [-1, 1), the same for the same stream; for bf16 numbers of eight
+// bits, which it has exactly.
+inline Flat Draw(int64_t size, uint64_t stream,
+                 Precision precision = Precision::kFp32) {
   Random random({7, stream});
   Flat flat(size);
   for (float& value : flat.span()) value = random.Uniform(-1, 1);
+  if (precision == Precision::kBf16) {
+    for (float& value : flat.span()) value = std::round(value * 128) / 128;
+  }
   return flat;
 }
 

@@ -5,12 +5,14 @@
 #include <string>
 
 #include "base/command_line.h"
+#include "models/precision.h"
 #include "worker/option_fields.h"
 
 namespace monsoon {
 namespace {
 
 using Catch::Contains;
+using Catch::StartsWith;
 
 // The message that resolving gives; fails the test when it is not exit code 2.
 std::string Refusal(Options options) {
@@ -78,8 +80,19 @@ TEST_CASE("An unknown name is told with the accepted and the nearest ones",
 
 TEST_CASE("What this build does not have is said", "[worker][options]") {
   CHECK_THAT(Refusal({.device = "cuda"}), Contains("CPU"));
-  CHECK_THAT(Refusal({.precision = "bf16"}), Contains("not in this version"));
   CHECK_THAT(Refusal({.transport = "shm"}), Contains("not in this version"));
+}
+
+TEST_CASE("bf16 is for processors that have it", "[worker][options]") {
+  Options options;
+  options.precision = "bf16";
+  if (CheckPrecision(Precision::kBf16).ok()) {
+    CHECK(ResolveOptions(options).ok());
+  } else {
+    CHECK_THAT(Refusal(options), StartsWith("--precision bf16: ") &&
+                                     Contains("avx512_bf16") &&
+                                     Contains("use fp32"));
+  }
 }
 
 TEST_CASE("Zero of anything is refused with the flag and the accepted range",

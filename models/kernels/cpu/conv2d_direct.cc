@@ -3,6 +3,7 @@
 // oneDNN's own order of them is made anew in every call, which for a 3x3x32x32
 // layer costs a thousandth of the convolution.
 #include <memory>
+#include <string>
 
 #include "models/kernels/cpu/conv2d_ways.h"
 #include "models/kernels/cpu/onednn.h"
@@ -16,14 +17,21 @@ using onednn::Bridge;
 using Desc = memory::desc;
 
 // Descriptors that all three primitives are made from. Activations and weights
-// are `any`: oneDNN picks what is fastest on this machine.
+// are `any`: oneDNN picks what is fastest on this machine. What a primitive
+// writes is float32 whatever it reads.
 struct Descs {
   explicit Descs(const Conv2dKernel::Spec& s)
-      : w_dims(WeightDims(s)),
-        x(onednn::AnyOrder({s.batch, s.in.channels, s.in.height, s.in.width})),
-        y(onednn::AnyOrder(
-            {s.batch, s.out.channels, s.out.height, s.out.width})),
-        w(onednn::AnyOrder(w_dims)),
+      : type(s.precision == Precision::kBf16 ? memory::data_type::bf16
+                                             : memory::data_type::f32),
+        w_dims(WeightDims(s)),
+        x_dims({s.batch, s.in.channels, s.in.height, s.in.width}),
+        y_dims({s.batch, s.out.channels, s.out.height, s.out.width}),
+        x(onednn::AnyOrder(x_dims, type)),
+        written_x(onednn::AnyOrder(x_dims)),
+        y(onednn::AnyOrder(y_dims, type)),
+        written_y(onednn::AnyOrder(y_dims)),
+        w(onednn::AnyOrder(w_dims, type)),
+        written_w(onednn::AnyOrder(w_dims)),
         plain_w(w_dims, memory::data_type::f32,
                 s.groups == 1 ? memory::format_tag::oihw
                               : memory::format_tag::goihw),
@@ -40,8 +48,9 @@ struct Descs {
             s.kernel, s.kernel};
   }
 
-  memory::dims w_dims;
-  Desc x, y, w, plain_w, b;
+  memory::data_type type;
+  memory::dims w_dims, x_dims, y_dims;
+  Desc x, written_x, y, written_y, w, written_w, plain_w, b;
   memory::dims strides, dilation, padding;
   dnnl::primitive_attr attributes = onednn::UserScratch();
   static constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
@@ -52,6 +61,7 @@ class DirectConv2d final : public Conv2dKernel {
   explicit DirectConv2d(const Spec& s)
       : engine_(dnnl::engine::kind::cpu, 0),
         stream_(engine_),
+        way_(s.precision == Precision::kBf16 ? "direct bf16" : "direct"),
         relu_(s.relu),
         y_size_(s.batch * s.out.size()),
         dw_(s.out.channels * s.in.channels / s.groups * s.kernel * s.kernel),
@@ -63,7 +73,7 @@ class DirectConv2d final : public Conv2dKernel {
   }
 
   int64_t output_block() const override { return output_block_; }
-  std::string way() const override { return "direct"; }
+  std::string way() const override { return way_; }
 
   void Forward(const float* x, const float* w, const float* b,
                float* y) override {
@@ -112,7 +122,7 @@ class DirectConv2d final : public Conv2dKernel {
     }
     ForwardDesc desc(
         {dnnl::prop_kind::forward_training, Descs::kAlgorithm, d.x, d.w, d.b,
-         d.y, d.strides, d.dilation, d.padding, d.padding},
+         d.written_y, d.strides, d.dilation, d.padding, d.padding},
         attributes, engine_);
     output_block_ = onednn::BlockOf(desc.dst_desc(), s.batch, s.out);
     outside_x_ = onednn::ActivationDesc(s.batch, s.in, s.block);
@@ -128,8 +138,8 @@ class DirectConv2d final : public Conv2dKernel {
 
   void BuildBackwardData(const Descs& d, const ForwardDesc& forward) {
     const dnnl::convolution_backward_data::primitive_desc desc(
-        {Descs::kAlgorithm, d.x, d.w, d.y, d.strides, d.dilation, d.padding,
-         d.padding},
+        {Descs::kAlgorithm, d.written_x, d.w, d.y, d.strides, d.dilation,
+         d.padding, d.padding},
         d.attributes, engine_, forward);
     data_dy_ = Bridge(outside_y_, desc.diff_dst_desc(), engine_);
     data_w_ = Bridge(d.plain_w, desc.weights_desc(), engine_);
@@ -140,7 +150,7 @@ class DirectConv2d final : public Conv2dKernel {
 
   void BuildBackwardWeights(const Descs& d, const ForwardDesc& forward) {
     const dnnl::convolution_backward_weights::primitive_desc desc(
-        {Descs::kAlgorithm, d.x, d.w, d.b, d.y, d.strides, d.dilation,
+        {Descs::kAlgorithm, d.x, d.written_w, d.b, d.y, d.strides, d.dilation,
          d.padding, d.padding},
         d.attributes, engine_, forward);
     weights_x_ = Bridge(outside_x_, desc.src_desc(), engine_);
@@ -153,6 +163,7 @@ class DirectConv2d final : public Conv2dKernel {
 
   dnnl::engine engine_;
   dnnl::stream stream_;
+  const std::string way_;
   const bool relu_;
   const int64_t y_size_;
   int64_t output_block_ = 1;

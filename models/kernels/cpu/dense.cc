@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Picks the way of a dense layer: by size and processor alone, since the ways
-// round differently and a run repeated must give the same bits.
+// Picks the way of a dense layer: by size, precision and processor alone, since
+// the ways round differently and a run repeated must give the same bits.
 #include "models/kernels/dense.h"
 
-#include <dnnl.hpp>
 #include <memory>
 
 #include "models/kernels/cpu/dense_ways.h"
+#include "models/kernels/cpu/onednn.h"
 
 namespace monsoon {
 namespace {
@@ -15,11 +15,11 @@ namespace {
 constexpr int64_t kFewExamples = 80;
 
 struct CpuDense {
-  static std::unique_ptr<DenseKernel> Make(const DenseKernel::Spec& spec) {
+  static absl::StatusOr<std::unique_ptr<DenseKernel>> Make(
+      const DenseKernel::Spec& spec) {
+    if (spec.precision == Precision::kBf16) return MakeBf16Dense(spec);
     // sgemm uses vectors of 16 then, of which our own products know nothing.
-    constexpr auto kWide = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const bool has_wide_sgemm = (isa & kWide) == kWide;
+    const bool has_wide_sgemm = onednn::Has(dnnl::cpu_isa::avx512_core);
     return has_wide_sgemm || spec.batch > kFewExamples ? MakeSgemmDense(spec)
                                                        : MakeTiledDense(spec);
   }

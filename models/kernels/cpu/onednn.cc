@@ -21,14 +21,27 @@ void Execute(const dnnl::primitive& primitive, const dnnl::stream& stream,
   MONSOON_CHECK(status == dnnl_success, "a built oneDNN primitive runs");
 }
 
+bool Has(dnnl::cpu_isa isa) {
+  const auto wanted = static_cast<unsigned>(isa);
+  const auto here = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  return (here & wanted) == wanted;
+}
+
+void Point(const dnnl::memory& memory, const void* data) {
+  const dnnl_status_t status =
+      dnnl_memory_set_data_handle(memory.get(), const_cast<void*>(data));
+  MONSOON_CHECK(status == dnnl_success, "oneDNN memory takes an address");
+}
+
 dnnl::primitive_attr UserScratch() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return attributes;
 }
 
-dnnl::memory::desc AnyOrder(const dnnl::memory::dims& dims) {
-  return {dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any};
+dnnl::memory::desc AnyOrder(const dnnl::memory::dims& dims,
+                            dnnl::memory::data_type type) {
+  return {dims, type, dnnl::memory::format_tag::any};
 }
 
 dnnl::memory::desc ActivationDesc(int64_t batch, const Shape& shape,
@@ -51,16 +64,6 @@ int64_t BlockOf(const dnnl::memory::desc& desc, int64_t batch,
   }
   return 1;
 }
-
-namespace {
-
-void Point(const dnnl::memory& memory, const float* data) {
-  const dnnl_status_t status =
-      dnnl_memory_set_data_handle(memory.get(), const_cast<float*>(data));
-  MONSOON_CHECK(status == dnnl_success, "oneDNN memory takes an address");
-}
-
-}  // namespace
 
 Bridge::Bridge(const dnnl::memory::desc& outside,
                const dnnl::memory::desc& inside, const dnnl::engine& engine)
@@ -88,6 +91,20 @@ void Bridge::Finish(const dnnl::stream& stream) {
   if (same_) return;
   Execute(to_outside_, stream,
           {{DNNL_ARG_FROM, inside_.get()}, {DNNL_ARG_TO, outside_.get()}});
+}
+
+Rounded::Rounded(int64_t size, const dnnl::engine& engine)
+    : outside_({{size}, dnnl::memory::data_type::f32, dnnl::memory::dims{1}},
+               engine, nullptr),
+      inside_({{size}, dnnl::memory::data_type::bf16, dnnl::memory::dims{1}},
+              engine),
+      round_(outside_, inside_) {}
+
+const uint16_t* Rounded::Round(const float* from, const dnnl::stream& stream) {
+  Point(outside_, from);
+  Execute(round_, stream,
+          {{DNNL_ARG_FROM, outside_.get()}, {DNNL_ARG_TO, inside_.get()}});
+  return data();
 }
 
 }  // namespace monsoon::onednn

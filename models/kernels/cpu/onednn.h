@@ -30,13 +30,20 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const typename Kernel::Spec& s) {
 void Execute(const dnnl::primitive& primitive, const dnnl::stream& stream,
              std::initializer_list<dnnl_exec_arg_t> arguments);
 
+// Whether oneDNN uses these instructions, and all that they imply, here.
+bool Has(dnnl::cpu_isa isa);
+
+// Lets `memory`, made without any of its own, be what begins at `data`.
+void Point(const dnnl::memory& memory, const void* data);
+
 // Attributes by which scratch is ours: oneDNN's default is one per thread, made
 // on first use. Copies share what they are told later.
 dnnl::primitive_attr UserScratch();
 
-// A float32 tensor whose order a primitive chooses: what is fastest on this
-// machine.
-dnnl::memory::desc AnyOrder(const dnnl::memory::dims& dims);
+// A tensor whose order a primitive chooses: what is fastest on this machine.
+dnnl::memory::desc AnyOrder(
+    const dnnl::memory::dims& dims,
+    dnnl::memory::data_type type = dnnl::memory::data_type::f32);
 // [N, C / block, H, W, block] in oneDNN's terms.
 dnnl::memory::desc ActivationDesc(int64_t batch, const Shape& shape,
                                   int64_t block);
@@ -45,8 +52,9 @@ dnnl::memory::desc ActivationDesc(int64_t batch, const Shape& shape,
 int64_t BlockOf(const dnnl::memory::desc& desc, int64_t batch,
                 const Shape& shape);
 
-// A tensor that callers keep in one format and a primitive wants in another:
-// the same memory where formats agree, else a copy in memory of our own.
+// A tensor that callers keep in one format and a primitive wants in another
+// (order, or bfloat16 for float32): the same memory where formats agree, else a
+// copy in memory of our own.
 class Bridge {
  public:
   Bridge() = default;
@@ -63,6 +71,22 @@ class Bridge {
   dnnl::memory outside_, inside_;
   dnnl::reorder to_inside_, to_outside_;
   bool same_ = true;
+};
+
+// Room for `size` numbers in bfloat16, rounded to nearest, ties to even.
+class Rounded {
+ public:
+  Rounded(int64_t size, const dnnl::engine& engine);
+
+  const uint16_t* data() const {
+    return static_cast<const uint16_t*>(inside_.get_data_handle());
+  }
+  // data(), which becomes `size` numbers from `from` on.
+  const uint16_t* Round(const float* from, const dnnl::stream& stream);
+
+ private:
+  dnnl::memory outside_, inside_;
+  dnnl::reorder round_;
 };
 
 }  // namespace monsoon::onednn

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace monsoon {
+
+// What the operands of a model's products are rounded to. Parameters, their
+// gradients, sums and everything between the products stay float32.
+enum class Precision {
+  kFp32,
+  // Mixed precision (Micikevicius et al. 2018, arXiv:1710.03740; for bfloat16
+  // Kalamkar et al. 2019, arXiv:1905.12322): the products of dense layers and
+  // of convolutions, where that is faster than float32. The range of bfloat16
+  // is float32's, so the loss is not scaled.
+  kBf16,
+};
+
+// "fp32" or "bf16". REQUIRES: it is one of them.
+Precision PrecisionOf(absl::string_view name);
+
+// UNIMPLEMENTED where this processor lacks the instructions.
+absl::Status CheckPrecision(Precision precision);
+
+}  // namespace monsoon
