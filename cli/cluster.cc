@@ -197,6 +197,12 @@ const Cluster::Member* Cluster::Culprit() const {
   return first == ended_.end() ? nullptr : *first;
 }
 
+std::vector<int64_t> Cluster::server_pids() const {
+  std::vector<int64_t> pids;
+  for (const Member& member : servers_) pids.push_back(member.process->pid());
+  return pids;
+}
+
 ClusterEnd Cluster::Finish() {
   End(servers_, SIGTERM, kServerGrace);
   ClusterEnd end;

@@ -60,6 +60,9 @@ class Cluster {
   absl::StatusOr<bool> Start();
   // The address of server 0. REQUIRES: Start was true.
   const std::string& address() const { return addresses_.front(); }
+  // Of all servers. REQUIRES: Start was true.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+  std::vector<int64_t> server_pids() const;
   // Waits until every worker has ended, or something has broken, or a signal
   // came, and ends the workers then.
   void AwaitWorkers();

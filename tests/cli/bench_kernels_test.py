@@ -60,6 +60,15 @@ class BenchKernels(unittest.TestCase):
         self.assertRegex(done.stderr, r"conv2: \w+ \(an image takes winograd \d+ us")
         self.assertIn("of the limit", done.stdout)
 
+    def test_bf16_where_the_processor_has_it(self):
+        done = kernels("--json", "--precision", "bf16", "--batch-size", "4")
+        if "avx512_bf16" in Path("/proc/cpuinfo").read_text():
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(json.loads(done.stdout)["precision"], "bf16")
+        else:
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("--precision bf16: this processor", done.stderr)
+
     def test_bad_input(self):
         for arguments, names in [(["--example", "28x28"], ["--example", "28x28", "CHANNELS"]),
                                  (["--seconds", "0"], ["--seconds", "\"0\"", "0.1"]),

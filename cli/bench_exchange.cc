@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// monsoon bench exchange: how near pushes and pulls come to what the machine
+// can move.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/command_line.h"
+#include "base/spelling.h"
+#include "base/status_macros.h"
+#include "cli/command.h"
+#include "cli/exchange_rates.h"
+#include "worker/random_id.h"
+
+namespace monsoon {
+namespace {
+
+constexpr char kProgram[] = "monsoon bench exchange";
+
+struct Arguments {
+  ExchangeJob job;
+  std::string wire = "fp32";
+  double seconds = 5;
+  bool json = false;
+  std::string help;
+};
+
+template <typename Number>
+absl::Status ReadNumber(const char* flag, const std::string& text,
+                        int64_t least, int64_t most, Number& number) {
+  int64_t found = 0;
+  if (absl::SimpleAtoi(text, &found) && found >= least && found <= most) {
+    number = static_cast<Number>(found);
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": found \"", text,
+                   "\", expected a whole number from ", least, " to ", most));
+}
+
+absl::Status CheckName(const char* flag, const std::string& name,
+                       const std::vector<std::string>& accepted) {
+  for (const std::string& known : accepted) {
+    if (name == known) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": ", UnknownName("name", name, accepted)));
+}
+
+absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
+  CLI::App app(
+      "Times pushes of an update that pull the new center, and in turn what "
+      "they cannot beat: a raw TCP connection and bare gRPC over loopback, or "
+      "axpy in memory.",
+      kProgram);
+  std::string bytes = absl::StrCat(arguments.job.bytes), workers = "1",
+              servers = "1", seconds = "5";
+  const auto add = [&app](const char* flag, std::string& value,
+                          const char* help, const char* type) {
+    app.add_option(flag, value, help)
+        ->type_name(type)
+        ->capture_default_str()
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  };
+  add("--transport", arguments.job.transport,
+      "grpc (servers are processes of their own) or inproc", "NAME");
+  add("--bytes", bytes, "size of the model in fp32", "N");
+  add("--workers", workers,
+      "threads that exchange, each with connections of "
+      "its own",
+      "N");
+  add("--servers", servers, "among which the model is cut up", "N");
+  add("--wire", arguments.wire, "how numbers travel: fp32", "NAME");
+  add("--seconds", seconds, "how long to exchange", "S");
+  app.add_flag("--json", arguments.json, "print one JSON object");
+  RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
+  if (!arguments.help.empty()) return absl::OkStatus();
+  ExchangeJob& job = arguments.job;
+  RETURN_IF_ERROR(CheckName("--transport", job.transport, {"grpc", "inproc"}));
+  RETURN_IF_ERROR(CheckName("--wire", arguments.wire, {"fp32"}));
+  RETURN_IF_ERROR(ReadNumber("--bytes", bytes, 4, int64_t{1} << 34, job.bytes));
+  RETURN_IF_ERROR(ReadNumber("--workers", workers, 1, 1024, job.workers));
+  RETURN_IF_ERROR(ReadNumber("--servers", servers, 1, 1024, job.servers));
+  if (job.bytes % static_cast<int64_t>(sizeof(float)) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--bytes: found ", job.bytes, ", expected a multiple of 4"));
+  }
+  if (!absl::SimpleAtod(seconds, &arguments.seconds) ||
+      !(arguments.seconds >= 0.1 && arguments.seconds <= 3600)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--seconds: found \"", seconds,
+                     "\", expected a number from 0.1 to 3600"));
+  }
+  return absl::OkStatus();
+}
+
+nlohmann::ordered_json Describe(const Arguments& arguments,
+                                const ExchangeRates& rates) {
+  const ExchangeJob& job = arguments.job;
+  using Json = nlohmann::ordered_json;
+  const bool over_sockets = job.transport == "grpc";
+  // What the arithmetic alone moves for a parameter: the update is read, the
+  // center read and written, the reply written.
+  constexpr double kInMemory = 16;
+  const double limit =
+      over_sockets ? rates.tcp_bytes_per_s : rates.axpy_bytes_per_s;
+  const double reached =
+      over_sockets ? rates.bytes_per_s : kInMemory * rates.params_per_s;
+  const auto measured = [](double value) {
+    return value > 0 ? Json(value) : Json();
+  };
+  return Json{{"transport", job.transport},
+              {"bytes", job.bytes},
+              {"wire", arguments.wire},
+              {"workers", job.workers},
+              {"servers", job.servers},
+              {"exchanges", rates.exchanges},
+              {"elapsed_s", rates.elapsed_s},
+              {"bytes_per_s", rates.bytes_per_s},
+              {"params_per_s", rates.params_per_s},
+              {"p50_ms", rates.p50_ms},
+              {"p99_ms", rates.p99_ms},
+              {"cpu_s_per_gb", rates.cpu_s_per_gb},
+              {"limit", over_sockets ? "tcp" : "axpy"},
+              {"limit_bytes_per_s", limit},
+              {"fraction", reached / limit},
+              {"grpc_echo_bytes_per_s", measured(rates.echo_bytes_per_s)},
+              {"empty_call_ms", measured(rates.empty_call_ms)},
+              {"axpy_bytes_per_s", rates.axpy_bytes_per_s},
+              {"memcpy_bytes_per_s", rates.copy_bytes_per_s}};
+}
+
+void Print(const nlohmann::ordered_json& line) {
+  const auto number = [&line](const char* key) {
+    return line[key].get<double>();
+  };
+  std::printf("%s, %.0f bytes, %d worker(s), %d server(s)\n",
+              line["transport"].get<std::string>().c_str(), number("bytes"),
+              line["workers"].get<int>(), line["servers"].get<int>());
+  std::printf(
+      "  exchanges    %.2f GB/s both ways, %.3g ms (99 %%: %.3g ms), "
+      "%.2f processor seconds a GB\n",
+      1e-9 * number("bytes_per_s"), number("p50_ms"), number("p99_ms"),
+      number("cpu_s_per_gb"));
+  std::printf("  %-4s         %.2f GB/s: %.2f of it reached\n",
+              line["limit"].get<std::string>().c_str(),
+              1e-9 * number("limit_bytes_per_s"), number("fraction"));
+  if (!line["grpc_echo_bytes_per_s"].is_null()) {
+    std::printf("  bare gRPC    %.2f GB/s, %.3g ms without a message\n",
+                1e-9 * number("grpc_echo_bytes_per_s"),
+                number("empty_call_ms"));
+  }
+}
+
+int RunBenchExchange(int argc, const char* const* argv) {
+  Arguments arguments;
+  const absl::Status read = Read(argc, argv, arguments);
+  if (!read.ok()) return Fail(kProgram, read);
+  if (!arguments.help.empty()) {
+    std::fputs(arguments.help.c_str(), stdout);
+    return 0;
+  }
+  std::error_code ignored;
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path(ignored) /
+      absl::StrCat("monsoon-bench-", absl::Hex(RandomId()));
+  const auto rates = MeasureExchange(
+      arguments.job, absl::Seconds(arguments.seconds), folder.string());
+  std::filesystem::remove_all(folder, ignored);
+  if (!rates.ok()) return Fail(kProgram, rates.status());
+  const nlohmann::ordered_json line = Describe(arguments, *rates);
+  if (arguments.json) {
+    std::printf("%s\n", line.dump().c_str());
+  } else {
+    Print(line);
+  }
+  return 0;
+}
+
+const RegisterCommand kBenchExchange(
+    "bench exchange",
+    {.help = "pushes and pulls against what this machine can move",
+     .run = RunBenchExchange});
+
+}  // namespace
+}  // namespace monsoon

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/exchange_rates.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/clock.h"
+#include "base/filesystem.h"
+#include "base/layout.h"
+#include "base/status_macros.h"
+#include "base/stop_signal.h"
+#include "cli/cluster.h"
+#include "cli/exchange_limits.h"
+#include "cli/process.h"
+#include "proto/convert.h"
+#include "server/server.h"
+#include "trainers/trainer.h"
+#include "transport/grpc_client.h"
+#include "worker/membership.h"
+#include "worker/random_id.h"
+#include "worker/shard_link.h"
+
+namespace monsoon {
+namespace {
+
+constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
+// Of the time that is measured; a limit's slice is a third as long.
+constexpr absl::Duration kSlice = absl::Milliseconds(300);
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle =
+      values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+absl::StatusOr<pb::JobSpec> MakeSpec(const ExchangeJob& job) {
+  pb::JobSpec spec;
+  ASSIGN_OR_RETURN(
+      const MadeTrainer trainer,
+      MakeTrainer("downpour", {{"form", "delta"}}, {.workers = job.workers}));
+  spec.set_trainer("downpour");
+  spec.mutable_hyper()->insert(trainer.resolved.begin(),
+                               trainer.resolved.end());
+  spec.set_workers(job.workers);
+  spec.set_servers(job.servers);
+  spec.set_samples(1);
+  ParameterLayout layout;
+  layout.Add("parameters", {job.bytes / static_cast<int64_t>(sizeof(float))},
+             TensorKind::kWeight);
+  LayoutToProto(layout, spec);
+  ShardsToProto(CutShards(layout.size(), job.servers), spec);
+  return spec;
+}
+
+// A worker that does nothing but exchange.
+class Exchanger {
+ public:
+  Exchanger(int rank, const ExchangeJob& job, const pb::JobSpec& spec,
+            const std::vector<ServerCalls*>& servers, uint64_t job_id,
+            const std::atomic<int>& stop)
+      : rank_(rank),
+        env_{.clock = RealClock(),
+             .files = RealFileSystem(),
+             .servers = servers,
+             .stop = stop,
+             .started = RealClock().Now(),
+             .job_id = job_id,
+             .incarnation = RandomId()},
+        membership_(rank, kConnectTimeout, env_),
+        spec_(spec),
+        update_(job.bytes / static_cast<int64_t>(sizeof(float))),
+        center_(update_.size()) {
+    for (float& value : update_.span()) value = 1;
+  }
+
+  // Rank 0 first, as it brings the job.
+  absl::Status Join() {
+    RETURN_IF_ERROR(membership_.Join(spec_));
+    link_ = std::make_unique<ShardLink>(
+        ShardLink::Config{.servers = env_.servers,
+                          .shards = *ShardsFromProto(spec_, center_.size()),
+                          .job_id = membership_.job_id(),
+                          .worker = rank_,
+                          .incarnation = env_.incarnation},
+        RealClock());
+    return rank_ == 0 ? link_->Initialize(center_) : absl::OkStatus();
+  }
+  absl::Status Pull() { return link_->Pull(center_); }
+
+  absl::Status Exchange(absl::Duration duration) {
+    const absl::Time end = RealClock().Now() + duration;
+    absl::Time begin = RealClock().Now();
+    do {
+      RETURN_IF_ERROR(link_->PushPull(update_, center_));
+      const absl::Time now = RealClock().Now();
+      times_.push_back(now - begin);
+      begin = now;
+    } while (begin < end);
+    return absl::OkStatus();
+  }
+
+  absl::Status End() {
+    RETURN_IF_ERROR(membership_.End(pb::DONE, ""));
+    if (rank_ == 0) membership_.Leave();
+    return absl::OkStatus();
+  }
+
+  const Flat& center() const { return center_; }
+  std::vector<absl::Duration>& times() { return times_; }
+
+ private:
+  const int rank_;
+  WorkerEnvironment env_;
+  Membership membership_;
+  const pb::JobSpec& spec_;
+  Flat update_, center_;
+  std::unique_ptr<ShardLink> link_;
+  std::vector<absl::Duration> times_;  // of each exchange
+};
+
+// Servers, workers and the ways between them.
+class Bench {
+ public:
+  Bench(const ExchangeJob& job, const std::string& folder)
+      : job_(job),
+        plan_{.servers = job.servers,
+              .workers = 0,
+              .binaries = BinaryFolder(),
+              .folder = folder},
+        stop_(CatchStopSignals()),
+        cluster_(plan_, RealClock(), RealFileSystem(), stop_) {}
+
+  absl::Status Start() {
+    ASSIGN_OR_RETURN(spec_, MakeSpec(job_));
+    RETURN_IF_ERROR(job_.transport == "grpc" ? StartProcesses() : StartHere());
+    const uint64_t id = RandomId();
+    for (int rank = 0; rank < job_.workers; ++rank) {
+      ASSIGN_OR_RETURN(std::vector<ServerCalls*> servers, Connect());
+      workers_.push_back(std::make_unique<Exchanger>(
+          rank, job_, spec_, std::move(servers), id, stop_));
+      RETURN_IF_ERROR(workers_.back()->Join());
+    }
+    return absl::OkStatus();
+  }
+
+  // All workers exchange for that long.
+  absl::Status Exchange(absl::Duration duration) {
+    RETURN_IF_ERROR(stop_.load() == 0
+                        ? absl::OkStatus()
+                        : absl::CancelledError("interrupted by a signal"));
+    std::vector<absl::Status> statuses(workers_.size());
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      threads.emplace_back(
+          [&, i] { statuses[i] = workers_[i]->Exchange(duration); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const absl::Status& status : statuses) RETURN_IF_ERROR(status);
+    return absl::OkStatus();
+  }
+
+  // Every update is in the center, once.
+  absl::Status Finish() {
+    RETURN_IF_ERROR(workers_.front()->Pull());
+    const double expected = static_cast<double>(TakeTimes(nullptr));
+    for (const float found : workers_.front()->center().span()) {
+      if (double{found} == expected) continue;
+      return absl::InternalError(absl::StrCat(
+          "the center is the sum of ", found, " updates, expected ", expected));
+    }
+    for (auto worker = workers_.rbegin(); worker != workers_.rend(); ++worker) {
+      RETURN_IF_ERROR((*worker)->End());
+    }
+    workers_.clear();
+    clients_.clear();
+    if (job_.transport != "grpc") return absl::OkStatus();
+    const ClusterEnd end = cluster_.Finish();
+    return end.cause.empty() ? absl::OkStatus()
+                             : absl::InternalError(end.cause);
+  }
+
+  // How many exchanges there were since the start, with their times.
+  int64_t TakeTimes(std::vector<double>* times_ms) {
+    for (auto& worker : workers_) {
+      count_ += static_cast<int64_t>(worker->times().size());
+      for (const absl::Duration time : worker->times()) {
+        if (times_ms == nullptr) break;
+        times_ms->push_back(absl::ToDoubleMilliseconds(time));
+      }
+      worker->times().clear();
+    }
+    return count_;
+  }
+
+  // Of this process and the servers'.
+  double CpuSeconds() const {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    const auto seconds = [](const timeval& time) {
+      return static_cast<double>(time.tv_sec) +
+             1e-6 * static_cast<double>(time.tv_usec);
+    };
+    double sum = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+    for (const int64_t pid : server_pids_) sum += CpuSecondsOf(pid);
+    return sum;
+  }
+
+  std::vector<int64_t> MessageBytes() const {
+    std::vector<int64_t> sizes;
+    for (const pb::Shard& shard : spec_.shards()) {
+      sizes.push_back(shard.size() * static_cast<int64_t>(sizeof(float)));
+    }
+    return sizes;
+  }
+
+ private:
+  absl::Status StartHere() {
+    for (int i = 0; i < job_.servers; ++i) {
+      here_.push_back(std::make_unique<Server>(RealClock()));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status StartProcesses() {
+    ASSIGN_OR_RETURN(const bool running, cluster_.Start());
+    if (!running) return absl::UnavailableError(cluster_.Finish().cause);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<ServerCalls*>> Connect() {
+    std::vector<ServerCalls*> servers;
+    for (const auto& server : here_) servers.push_back(server.get());
+    if (!here_.empty()) return servers;
+    for (const std::string& address : cluster_.addresses()) {
+      ASSIGN_OR_RETURN(auto client, GrpcClient::Create(address, RealClock()));
+      RETURN_IF_ERROR(
+          client->WaitConnected(RealClock().Now() + kConnectTimeout));
+      servers.push_back(client.get());
+      clients_.push_back(std::move(client));
+    }
+    if (server_pids_.empty()) server_pids_ = cluster_.server_pids();
+    return servers;
+  }
+
+  // User and system time, fields 14 and 15 of its stat.
+  static double CpuSecondsOf(int64_t pid) {
+    const std::string stat = RealFileSystem()
+                                 .Read(absl::StrCat("/proc/", pid, "/stat"))
+                                 .value_or("");
+    const std::vector<std::string> fields =
+        absl::StrSplit(stat.substr(stat.rfind(')') + 1), ' ');
+    int64_t user = 0, system = 0;
+    if (fields.size() < 14 || !absl::SimpleAtoi(fields[12], &user) ||
+        !absl::SimpleAtoi(fields[13], &system)) {
+      return 0;
+    }
+    return static_cast<double>(user + system) /
+           static_cast<double>(::sysconf(_SC_CLK_TCK));
+  }
+
+  const ExchangeJob& job_;
+  const ClusterPlan plan_;
+  const std::atomic<int>& stop_;
+  Cluster cluster_;
+  std::vector<std::unique_ptr<Server>> here_;
+  std::vector<std::unique_ptr<GrpcClient>> clients_;
+  std::vector<int64_t> server_pids_;
+  pb::JobSpec spec_;
+  std::vector<std::unique_ptr<Exchanger>> workers_;
+  int64_t count_ = 0;
+};
+
+// The limits that go over sockets.
+struct SocketLimits {
+  std::unique_ptr<EchoProcess> process;
+  std::unique_ptr<TcpEcho> tcp;
+  std::unique_ptr<GrpcEcho> grpc;
+  std::vector<double> tcp_rates, grpc_rates, empty_ms;
+
+  absl::Status Measure(absl::Duration slice) {
+    ASSIGN_OR_RETURN(const double tcp_rate, tcp->Rate(slice));
+    tcp_rates.push_back(tcp_rate);
+    ASSIGN_OR_RETURN(const double grpc_rate, grpc->Rate(slice));
+    grpc_rates.push_back(grpc_rate);
+    ASSIGN_OR_RETURN(const auto times, grpc->EmptyCalls(slice / 4));
+    for (const absl::Duration time : times) {
+      empty_ms.push_back(absl::ToDoubleMilliseconds(time));
+    }
+    return absl::OkStatus();
+  }
+};
+
+}  // namespace
+
+absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
+                                              absl::Duration duration,
+                                              const std::string& folder) {
+  const bool over_sockets = job.transport == "grpc";
+  SocketLimits limits;
+  if (over_sockets) {
+    ASSIGN_OR_RETURN(limits.process, EchoProcess::Start(job.bytes));
+    ASSIGN_OR_RETURN(limits.tcp,
+                     TcpEcho::Connect(limits.process->tcp_port(), job.bytes));
+  }
+  Bench bench(job, folder);
+  RETURN_IF_ERROR(bench.Start());
+  if (over_sockets) {
+    ASSIGN_OR_RETURN(limits.grpc, GrpcEcho::Connect(limits.process->grpc_port(),
+                                                    bench.MessageBytes()));
+  }
+  RETURN_IF_ERROR(bench.Exchange(kSlice));  // warm-up
+  const int64_t before = bench.TakeTimes(nullptr);
+  if (over_sockets) {
+    RETURN_IF_ERROR(limits.Measure(kSlice / 3));
+    limits.tcp_rates.clear();
+    limits.grpc_rates.clear();
+    limits.empty_ms.clear();
+  }
+  std::vector<double> axpy, copy, times_ms;
+  double elapsed = 0, cpu = 0;
+  while (elapsed < absl::ToDoubleSeconds(duration)) {
+    const absl::Time begin = RealClock().Now();
+    const double cpu_before = bench.CpuSeconds();
+    RETURN_IF_ERROR(bench.Exchange(kSlice));
+    cpu += bench.CpuSeconds() - cpu_before;
+    elapsed += absl::ToDoubleSeconds(RealClock().Now() - begin);
+    if (over_sockets) RETURN_IF_ERROR(limits.Measure(kSlice / 3));
+    axpy.push_back(AxpyRate(job.bytes, kSlice / 6));
+    copy.push_back(CopyRate(job.bytes, kSlice / 6));
+  }
+  ExchangeRates rates;
+  rates.exchanges = bench.TakeTimes(&times_ms) - before;
+  RETURN_IF_ERROR(bench.Finish());
+  std::sort(times_ms.begin(), times_ms.end());
+  const auto model = static_cast<double>(job.bytes);
+  const double moved = 2 * model * static_cast<double>(rates.exchanges);
+  rates.elapsed_s = elapsed;
+  rates.bytes_per_s = moved / elapsed;
+  rates.params_per_s = moved / 2 / sizeof(float) / elapsed;
+  rates.p50_ms = times_ms[times_ms.size() / 2];
+  rates.p99_ms = times_ms[times_ms.size() * 99 / 100];
+  rates.cpu_s_per_gb = cpu / (1e-9 * moved);
+  rates.tcp_bytes_per_s = Median(limits.tcp_rates);
+  rates.echo_bytes_per_s = Median(limits.grpc_rates);
+  rates.empty_call_ms = Median(limits.empty_ms);
+  rates.axpy_bytes_per_s = Median(axpy);
+  rates.copy_bytes_per_s = Median(copy);
+  return rates;
+}
+
+}  // namespace monsoon
