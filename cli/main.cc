@@ -65,6 +65,6 @@ int Dispatch(int argc, const char* const* argv) {
 }  // namespace monsoon
 
 int main(int argc, char** argv) {
-  monsoon::QuietGrpc();
+  monsoon::PrepareGrpc();
   return monsoon::Dispatch(argc, argv);
 }

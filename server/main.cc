@@ -129,7 +129,7 @@ int Serve(const Arguments& arguments, const sigset_t& signals) {
 }  // namespace monsoon
 
 int main(int argc, char** argv) {
-  monsoon::QuietGrpc();
+  monsoon::PrepareGrpc();
   const sigset_t signals = monsoon::BlockStopSignals();
   monsoon::Arguments arguments;
   const absl::Status status = monsoon::Read(argc, argv, arguments);

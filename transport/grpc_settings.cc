@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/grpc_settings.h"
 
+#include <malloc.h>
+
 #include <cstdlib>
 
+#include "absl/synchronization/mutex.h"
 #include "grpc/grpc.h"
 
 namespace monsoon {
+namespace {
+
+// Allocations up to this size (the most that glibc takes) are recycled.
+constexpr int kKeptBytes = 32 << 20;
+
+}  // namespace
 
 std::map<std::string, int> CommonSettings() {
   return {
@@ -15,9 +24,11 @@ std::map<std::string, int> CommonSettings() {
       {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000},
       {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
       {GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0},
-      // A shard should not be cut into 256 frames.
-      {GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1 << 20},
-      {GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kMaxMessageBytes},
+      // A shard should not be cut into 256 frames, nor be read in 512 calls.
+      {GRPC_ARG_HTTP2_MAX_FRAME_SIZE, (1 << 24) - 1},
+      {GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 8 << 20},
+      {GRPC_ARG_TCP_READ_CHUNK_SIZE, 1 << 20},
+      {GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, 1 << 20},
   };
 }
 
@@ -45,6 +56,11 @@ std::map<std::string, int> ClientSettings() {
   return settings;
 }
 
-void QuietGrpc() { setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0); }
+void PrepareGrpc() {
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  mallopt(M_MMAP_THRESHOLD, kKeptBytes);
+  mallopt(M_TRIM_THRESHOLD, 8 * kKeptBytes);
+}
 
 }  // namespace monsoon

@@ -169,7 +169,7 @@ int Run(const Arguments& arguments, absl::Time started) {
 }  // namespace monsoon
 
 int main(int argc, char** argv) {
-  monsoon::QuietGrpc();
+  monsoon::PrepareGrpc();
   const absl::Time started = monsoon::RealClock().Now();
   monsoon::Arguments arguments;
   const absl::Status status = monsoon::Read(argc, argv, arguments);

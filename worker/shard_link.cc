@@ -2,6 +2,7 @@
 #include "worker/shard_link.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,24 @@ namespace {
 using Request = pb::ExchangeRequest;
 
 constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
+// Of one server's shards: enough to keep the wire busy while one is applied,
+// few enough that what is on its way stays in cache.
+constexpr size_t kInFlight = 4;
+
+// The indices of `shards`, those of all servers in turn.
+std::vector<size_t> InTurn(const std::vector<ShardRange>& shards,
+                           size_t servers) {
+  std::vector<size_t> position(shards.size()), next(servers);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    position[i] = next[static_cast<size_t>(shards[i].server)]++;
+  }
+  std::vector<size_t> order(shards.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return position[a] < position[b];
+  });
+  return order;
+}
 
 bool MayRetry(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
@@ -73,6 +92,7 @@ class ShardLink::Call final : public ExchangeCall {
 ShardLink::ShardLink(Config config, Clock& clock)
     : config_(std::move(config)),
       clock_(clock),
+      order_(InTurn(config_.shards, config_.servers.size())),
       sequences_(config_.shards.size()) {}
 
 ShardLink::~ShardLink() = default;
@@ -100,7 +120,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
   const bool accounts =
       pushes && replica_ != nullptr && replica_->step != accounted_step_;
   std::vector<std::unique_ptr<Call>> calls;
-  for (size_t i = 0; i < config_.shards.size(); ++i) {
+  for (const size_t i : order_) {
     const ShardRange& range = config_.shards[i];
     ServerCalls& server = *config_.servers[static_cast<size_t>(range.server)];
     auto call = std::make_unique<Call>(server);
@@ -142,19 +162,24 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
 
 absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
                               absl::Time deadline, bool& retry) {
-  for (auto& call : calls) {
-    if (!call->succeeded) call->Begin(clock_);
-  }
+  const size_t in_flight = kInFlight * config_.servers.size();
   absl::Status failure;  // the first that no retry mends, else the first
   retry = false;
-  for (auto& call : calls) {
-    if (call->succeeded) continue;
-    const absl::Status& status = call->Await(deadline);
-    call->succeeded = status.ok();
+  size_t begun = 0;
+  size_t end = calls.size();
+  for (size_t i = 0; i < end; ++i) {
+    for (; begun < std::min(end, i + in_flight); ++begun) {
+      if (!calls[begun]->succeeded) calls[begun]->Begin(clock_);
+    }
+    Call& call = *calls[i];
+    if (call.succeeded) continue;
+    const absl::Status& status = call.Await(deadline);
+    call.succeeded = status.ok();
     if (status.ok()) continue;
     if (failure.ok() || (MayRetry(failure) && !MayRetry(status))) {
       failure = status;
     }
+    if (!MayRetry(failure)) end = begun;  // the rest would come to nothing
   }
   retry = !failure.ok() && MayRetry(failure);
   return failure;

@@ -16,9 +16,10 @@
 
 namespace monsoon {
 
-// The Link of a worker over the shards of all servers: all in flight at once,
-// each retried under its own sequence number while its server cannot be
-// reached, until the link's deadline. One thread at a time.
+// The Link of a worker over the shards of all servers: a few of each server in
+// flight at once, in the same order for all workers, each retried under its own
+// sequence number while its server cannot be reached, until the link's
+// deadline. One thread at a time.
 class ShardLink final : public Link {
  public:
   struct Config {
@@ -73,8 +74,9 @@ class ShardLink final : public Link {
   const Config config_;
   Clock& clock_;
   const Replica* replica_ = nullptr;
-  int64_t accounted_step_ = 0;      // pending up to here was pushed
-  std::vector<int64_t> sequences_;  // pushes so far, by shard
+  int64_t accounted_step_ = 0;       // pending up to here was pushed
+  const std::vector<size_t> order_;  // in which shards are called
+  std::vector<int64_t> sequences_;   // pushes so far, by shard
   Counters counters_;
 };
 

@@ -23,7 +23,7 @@ using namespace monsoon;
 
 namespace {
 
-const bool kQuiet = (QuietGrpc(), true);
+const bool kPrepared = (PrepareGrpc(), true);
 
 absl::Time In(absl::Duration timeout) { return RealClock().Now() + timeout; }
 
