@@ -21,6 +21,7 @@
 #include "cli/bench_plan.h"
 #include "cli/bench_runner.h"
 #include "cli/command.h"
+#include "cli/in_process.h"
 #include "cli/machine.h"
 #include "cli/process.h"
 #include "data/dataset.h"
@@ -82,7 +83,7 @@ absl::StatusOr<BenchChoices> Read(int argc, const char* const* argv,
                      "\", expected one whole number, at least 1"));
   }
   choices.repeat = repeat.front();
-  if (choices.options.transport == "auto") choices.options.transport = "inproc";
+  RETURN_IF_ERROR(ResolveTransport(choices.options));
   return choices;
 }
 

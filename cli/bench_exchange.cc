@@ -13,11 +13,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/command_line.h"
+#include "base/random_id.h"
 #include "base/spelling.h"
 #include "base/status_macros.h"
 #include "cli/command.h"
 #include "cli/exchange_rates.h"
-#include "worker/random_id.h"
 
 namespace monsoon {
 namespace {
@@ -70,7 +70,8 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   };
   add("--transport", arguments.job.transport,
-      "grpc (servers are processes of their own) or inproc", "NAME");
+      "grpc, shm (for both, servers are processes of their own) or inproc",
+      "NAME");
   add("--bytes", bytes, "size of the model in fp32", "N");
   add("--workers", workers,
       "threads that exchange, each with connections of "
@@ -83,7 +84,8 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
   if (!arguments.help.empty()) return absl::OkStatus();
   ExchangeJob& job = arguments.job;
-  RETURN_IF_ERROR(CheckName("--transport", job.transport, {"grpc", "inproc"}));
+  RETURN_IF_ERROR(
+      CheckName("--transport", job.transport, {"grpc", "shm", "inproc"}));
   RETURN_IF_ERROR(CheckName("--wire", arguments.wire, {"fp32"}));
   RETURN_IF_ERROR(ReadNumber("--bytes", bytes, 4, int64_t{1} << 34, job.bytes));
   RETURN_IF_ERROR(ReadNumber("--workers", workers, 1, 1024, job.workers));
@@ -105,14 +107,14 @@ nlohmann::ordered_json Describe(const Arguments& arguments,
                                 const ExchangeRates& rates) {
   const ExchangeJob& job = arguments.job;
   using Json = nlohmann::ordered_json;
-  const bool over_sockets = job.transport == "grpc";
+  const bool in_memory = job.transport == "inproc";
   // What the arithmetic alone moves for a parameter: the update is read, the
   // center read and written, the reply written.
   constexpr double kInMemory = 16;
   const double limit =
-      over_sockets ? rates.tcp_bytes_per_s : rates.axpy_bytes_per_s;
+      in_memory ? rates.axpy_bytes_per_s : rates.tcp_bytes_per_s;
   const double reached =
-      over_sockets ? rates.bytes_per_s : kInMemory * rates.params_per_s;
+      in_memory ? kInMemory * rates.params_per_s : rates.bytes_per_s;
   const auto measured = [](double value) {
     return value > 0 ? Json(value) : Json();
   };
@@ -128,7 +130,7 @@ nlohmann::ordered_json Describe(const Arguments& arguments,
               {"p50_ms", rates.p50_ms},
               {"p99_ms", rates.p99_ms},
               {"cpu_s_per_gb", rates.cpu_s_per_gb},
-              {"limit", over_sockets ? "tcp" : "axpy"},
+              {"limit", in_memory ? "axpy" : "tcp"},
               {"limit_bytes_per_s", limit},
               {"fraction", reached / limit},
               {"grpc_echo_bytes_per_s", measured(rates.echo_bytes_per_s)},

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/filesystem.h"
 #include "base/layout.h"
+#include "base/random_id.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "cli/cluster.h"
@@ -25,8 +26,8 @@
 #include "server/server.h"
 #include "trainers/trainer.h"
 #include "transport/grpc_client.h"
+#include "transport/shm_client.h"
 #include "worker/membership.h"
-#include "worker/random_id.h"
 #include "worker/shard_link.h"
 
 namespace monsoon {
@@ -143,7 +144,8 @@ class Bench {
 
   absl::Status Start() {
     ASSIGN_OR_RETURN(spec_, MakeSpec(job_));
-    RETURN_IF_ERROR(job_.transport == "grpc" ? StartProcesses() : StartHere());
+    RETURN_IF_ERROR(job_.transport == "inproc" ? StartHere()
+                                               : StartProcesses());
     const uint64_t id = RandomId();
     for (int rank = 0; rank < job_.workers; ++rank) {
       ASSIGN_OR_RETURN(std::vector<ServerCalls*> servers, Connect());
@@ -183,8 +185,9 @@ class Bench {
       RETURN_IF_ERROR((*worker)->End());
     }
     workers_.clear();
+    shared_.clear();
     clients_.clear();
-    if (job_.transport != "grpc") return absl::OkStatus();
+    if (job_.transport == "inproc") return absl::OkStatus();
     const ClusterEnd end = cluster_.Finish();
     return end.cause.empty() ? absl::OkStatus()
                              : absl::InternalError(end.cause);
@@ -248,6 +251,10 @@ class Bench {
           client->WaitConnected(RealClock().Now() + kConnectTimeout));
       servers.push_back(client.get());
       clients_.push_back(std::move(client));
+      if (job_.transport != "shm") continue;
+      shared_.push_back(
+          std::make_unique<ShmClient>(*clients_.back(), /*is_required=*/true));
+      servers.back() = shared_.back().get();
     }
     if (server_pids_.empty()) server_pids_ = cluster_.server_pids();
     return servers;
@@ -275,6 +282,7 @@ class Bench {
   Cluster cluster_;
   std::vector<std::unique_ptr<Server>> here_;
   std::vector<std::unique_ptr<GrpcClient>> clients_;
+  std::vector<std::unique_ptr<ShmClient>> shared_;  // over clients_
   std::vector<int64_t> server_pids_;
   pb::JobSpec spec_;
   std::vector<std::unique_ptr<Exchanger>> workers_;
@@ -306,7 +314,7 @@ struct SocketLimits {
 absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
                                               absl::Duration duration,
                                               const std::string& folder) {
-  const bool over_sockets = job.transport == "grpc";
+  const bool over_sockets = job.transport != "inproc";
   SocketLimits limits;
   if (over_sockets) {
     ASSIGN_OR_RETURN(limits.process, EchoProcess::Start(job.bytes));

@@ -13,7 +13,7 @@
 namespace monsoon {
 
 struct ExchangeJob {
-  std::string transport = "grpc";  // or "inproc"
+  std::string transport = "grpc";  // "shm" or "inproc"
   int64_t bytes = 4 << 20;         // of the model, in float32
   int workers = 1;
   int servers = 1;
@@ -28,7 +28,7 @@ struct ExchangeRates {
   double p99_ms = 0;
   double cpu_s_per_gb = 0;  // of workers and servers, a GB both ways
   // Medians of the same run.
-  double tcp_bytes_per_s = 0;   // over grpc alone, as the next two
+  double tcp_bytes_per_s = 0;   // not for inproc, as the next two
   double echo_bytes_per_s = 0;  // bare gRPC, the same messages
   double empty_call_ms = 0;
   double axpy_bytes_per_s = 0;

@@ -6,10 +6,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/command_line.h"
+#include "base/random_id.h"
 #include "base/status_macros.h"
-#include "worker/random_id.h"
 
 namespace monsoon {
+
+absl::Status ResolveTransport(Options& options) {
+  if (options.transport == "auto") options.transport = "inproc";
+  if (options.transport != "shm") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--transport shm: shares memory between processes, here is one alone; "
+      "use inproc, or `monsoon launch`");
+}
 
 absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
                                                        Clock& clock) {

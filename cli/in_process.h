@@ -15,6 +15,10 @@
 // Servers and workers of a job as objects and threads of this process.
 namespace monsoon {
 
+// Fills in --transport auto. INVALID_ARGUMENT for what is between processes
+// alone.
+absl::Status ResolveTransport(Options& options);
+
 // One server of the job, and the way to it: the server itself, or loopback.
 struct HostedServer {
   std::unique_ptr<Server> server;

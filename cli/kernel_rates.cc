@@ -17,13 +17,13 @@
 #include "base/clock.h"
 #include "base/filesystem.h"
 #include "base/random.h"
+#include "base/random_id.h"
 #include "base/status_macros.h"
 #include "cli/in_process.h"
 #include "data/loader.h"
 #include "models/gemm_limit.h"
 #include "models/model.h"
 #include "worker/batch_source.h"
-#include "worker/random_id.h"
 #include "worker/training_loop.h"
 
 namespace monsoon {

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/command_line.h"
 #include "base/filesystem.h"
+#include "base/random_id.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "cli/cluster.h"
@@ -21,7 +22,6 @@
 #include "transport/grpc_client.h"
 #include "worker/flags.h"
 #include "worker/progress.h"
-#include "worker/random_id.h"
 #include "worker/run_folder.h"
 #include "worker/summary.h"
 
@@ -42,12 +42,11 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags) {
   if (!flags.help.empty()) return absl::OkStatus();
   if (flags.options.transport == "inproc") {
     return absl::InvalidArgumentError(
-        "--transport inproc: the servers are other processes; use grpc, or "
+        "--transport inproc: the servers are other processes; use shm or grpc, "
+        "or "
         "`monsoon train` for everything in one process");
   }
-  RETURN_IF_ERROR(ResolveOptions(flags.options));
-  flags.options.transport = "grpc";
-  return absl::OkStatus();
+  return ResolveOptions(flags.options);
 }
 
 // Rank 0's summary, completed with what only the parent knows; one of zeros

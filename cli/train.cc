@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/command_line.h"
 #include "base/filesystem.h"
+#include "base/random_id.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "cli/command.h"
@@ -18,7 +19,6 @@
 #include "worker/finish.h"
 #include "worker/flags.h"
 #include "worker/progress.h"
-#include "worker/random_id.h"
 #include "worker/run_folder.h"
 #include "worker/run_worker.h"
 
@@ -34,8 +34,7 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags) {
   RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
   if (!flags.help.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(ResolveOptions(flags.options));
-  if (flags.options.transport == "auto") flags.options.transport = "inproc";
-  return absl::OkStatus();
+  return ResolveTransport(flags.options);
 }
 
 absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {

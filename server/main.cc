@@ -16,11 +16,13 @@
 #include "base/command_line.h"
 #include "base/filesystem.h"
 #include "base/process.h"
+#include "base/random_id.h"
 #include "base/status_macros.h"
 #include "server/server.h"
 #include "transport/address.h"
 #include "transport/grpc_server.h"
 #include "transport/grpc_settings.h"
+#include "transport/shm_server.h"
 
 namespace monsoon {
 namespace {
@@ -99,10 +101,17 @@ int Serve(const Arguments& arguments, const sigset_t& signals) {
   spdlog::logger log(kProgram,
                      std::make_shared<spdlog::sinks::stderr_sink_mt>());
   log.set_pattern("%Y-%m-%d %H:%M:%S.%e %n: %v");
-  Server server(RealClock(),
-                {.max_bytes = MaxBytes(), .log = [&](const std::string& line) {
-                   log.info("{}", line);
-                 }});
+  const std::string local_socket = absl::StrCat("monsoon/", RandomId());
+  Server server(RealClock(), {.max_bytes = MaxBytes(),
+                              .local_socket = local_socket,
+                              .log = [&](const std::string& line) {
+                                log.info("{}", line);
+                              }});
+  const auto local = ShmServer::Start(server, local_socket, RealClock());
+  if (!local.ok()) {
+    log.warn("workers of this host exchange over gRPC: {}",
+             std::string(local.status().message()));
+  }
   const auto carrier = GrpcServer::Start(server, arguments.listen);
   if (!carrier.ok()) return Fail(kProgram, carrier.status());
   const int port = (*carrier)->port();

@@ -43,7 +43,8 @@ absl::Status Server::GetJob(const pb::GetJobRequest&, pb::JobStatus& reply) {
   return absl::OkStatus();
 }
 
-absl::Status Server::Join(const pb::JoinRequest& request, pb::JoinReply&) {
+absl::Status Server::Join(const pb::JoinRequest& request,
+                          pb::JoinReply& reply) {
   JobRef joined;
   JobRef replaced;
   absl::Status status;
@@ -74,6 +75,7 @@ absl::Status Server::Join(const pb::JoinRequest& request, pb::JoinReply&) {
                                  joined->spec().workers(), " workers)")
                   : absl::StrCat("worker ", request.worker(),
                                  " refused: ", status.message()));
+  if (status.ok()) reply.set_local_socket(options_.local_socket);
   return status;
 }
 

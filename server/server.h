@@ -22,6 +22,8 @@ struct ServerOptions {
   // A worker that has been silent for this long may be replaced by another of
   // the same rank, and a job whose workers all have, by the next job.
   absl::Duration lease = absl::Seconds(10);
+  // What JoinReply.local_socket says; empty: there is none.
+  std::string local_socket;
   // Told of workers that come, go and are refused; one line each, from any
   // thread. May be empty.
   std::function<void(const std::string&)> log;

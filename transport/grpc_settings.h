@@ -19,13 +19,13 @@ std::map<std::string, int> CommonSettings();
 std::map<std::string, int> ServerSettings();
 std::map<std::string, int> ClientSettings();
 
-// Sets a process up for gRPC. Its C core does not write to stderr, as what fails
-// comes back as a status (whoever wants its log sets the environment variable
-// GRPC_VERBOSITY). Memory of messages that was freed is kept for the next ones,
-// where glibc would give it back to the kernel and fault it in again page by
-// page. Abseil's mutexes do not look for deadlocks, as Debian's build of them
-// does at every lock. Call it first in main, before any thread and any other
-// use of gRPC.
+// Sets a process up for gRPC. Its C core does not write to stderr, as what
+// fails comes back as a status (whoever wants its log sets the environment
+// variable GRPC_VERBOSITY). Memory of messages that was freed is kept for the
+// next ones, where glibc would give it back to the kernel and fault it in again
+// page by page. Abseil's mutexes do not look for deadlocks, as Debian's build
+// of them does at every lock. Call it first in main, before any thread and any
+// other use of gRPC.
 void PrepareGrpc();
 
 }  // namespace monsoon

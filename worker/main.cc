@@ -15,14 +15,15 @@
 #include "base/clock.h"
 #include "base/command_line.h"
 #include "base/filesystem.h"
+#include "base/random_id.h"
 #include "base/status_macros.h"
 #include "base/stop_signal.h"
 #include "transport/grpc_client.h"
 #include "transport/grpc_settings.h"
+#include "transport/shm_client.h"
 #include "worker/finish.h"
 #include "worker/flags.h"
 #include "worker/progress.h"
-#include "worker/random_id.h"
 #include "worker/run_folder.h"
 #include "worker/run_worker.h"
 #include "worker/summary.h"
@@ -80,32 +81,54 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   options.servers = static_cast<int>(arguments.addresses.size());
   if (options.transport == "inproc") {
     return absl::InvalidArgumentError(
-        "--transport inproc: the servers are other processes; use grpc, or "
+        "--transport inproc: the servers are other processes; use shm or grpc, "
+        "or "
         "`monsoon train` for everything in one process");
   }
-  RETURN_IF_ERROR(Check(arguments.rank, options));
-  options.transport = "grpc";
-  return absl::OkStatus();
+  return Check(arguments.rank, options);
 }
 
-using Clients = std::vector<std::unique_ptr<GrpcClient>>;
+// A server and the ways to it.
+struct Client {
+  std::unique_ptr<GrpcClient> grpc;
+  std::unique_ptr<ShmClient> shm;  // null: was not asked for
+
+  ServerCalls* calls() const {
+    if (shm != nullptr) return shm.get();
+    return grpc.get();
+  }
+};
+using Clients = std::vector<Client>;
+
+// How exchanges go, of "shm" and "grpc".
+std::string TransportOf(const Clients& clients) {
+  const bool shares =
+      std::all_of(clients.begin(), clients.end(), [](const Client& client) {
+        return client.shm != nullptr && client.shm->shares_memory();
+      });
+  return shares ? "shm" : "grpc";
+}
 
 absl::StatusOr<Clients> Connect(const Arguments& arguments,
                                 const std::atomic<int>& stop, Clock& clock) {
   Clients clients;
+  const std::string& transport = arguments.flags.options.transport;
   for (const std::string& address : arguments.addresses) {
     auto client = GrpcClient::Create(address, clock);
     if (!client.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--servers: ", client.status().message()));
     }
-    clients.push_back(*std::move(client));
+    clients.push_back({.grpc = *std::move(client)});
+    if (transport == "grpc") continue;
+    clients.back().shm = std::make_unique<ShmClient>(
+        *clients.back().grpc, /*is_required=*/transport == "shm");
   }
   const absl::Time deadline =
       clock.Now() + arguments.flags.options.connect_timeout;
-  for (const auto& client : clients) {
-    RETURN_IF_ERROR(
-        client->WaitConnected(deadline, [&stop] { return stop.load() != 0; }));
+  for (const Client& client : clients) {
+    RETURN_IF_ERROR(client.grpc->WaitConnected(
+        deadline, [&stop] { return stop.load() != 0; }));
   }
   return clients;
 }
@@ -137,7 +160,7 @@ int Run(const Arguments& arguments, absl::Time started) {
   const auto clients = Connect(arguments, stop, clock);
   if (!clients.ok()) return FailOrStop(kProgram, clients.status(), stop.load());
   std::vector<ServerCalls*> servers;
-  for (const auto& client : *clients) servers.push_back(client.get());
+  for (const Client& client : *clients) servers.push_back(client.calls());
   WorkerEnvironment environment{.clock = clock,
                                 .files = files,
                                 .servers = servers,
@@ -160,6 +183,9 @@ int Run(const Arguments& arguments, absl::Time started) {
                 .servers = servers,
                 .json = arguments.flags.json};
   progress.Stop();
+  if (ending.outcome.ok()) {
+    ending.outcome->options.transport = TransportOf(*clients);
+  }
   ending.stop_signal = stop.load();
   if (ending.outcome.ok() && !metrics.ok()) ending.outcome = metrics;
   return Finish(ending, *folder, files);

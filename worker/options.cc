@@ -95,11 +95,6 @@ absl::Status CheckPresent(const Options& options) {
   if (!precision.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--", precision.message()));
   }
-  if (options.transport == "shm") {
-    return absl::InvalidArgumentError(
-        "--transport shm: not in this version; use inproc (train) or grpc "
-        "(launch, monsoon-worker)");
-  }
   return absl::OkStatus();
 }
 

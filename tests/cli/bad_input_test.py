@@ -157,7 +157,7 @@ class BadInputTest(unittest.TestCase):
         self.assert_refused(self.train("--device", "cuda"), USAGE, "cuda",
                             "CPU")
         self.assert_refused(self.train("--transport", "shm"), USAGE, "shm",
-                            "not in this version")
+                            "between processes", "inproc", "monsoon launch")
 
     def test_folder_of_a_finished_run(self):
         (self.folder / "old").mkdir()

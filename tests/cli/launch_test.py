@@ -48,7 +48,7 @@ class LaunchTest(unittest.TestCase):
         self.assertEqual(summary["status"], "done")
         self.assertEqual(summary["samples"], 2 * 60_000)
         self.assertEqual(summary["samples_refused"], 0)
-        self.assertEqual(summary["transport"], "grpc")
+        self.assertEqual(summary["transport"], "shm")
         self.assertEqual((summary["servers"], summary["workers"]), (2, 2))
         self.assertGreater(summary["startup_s"], 0)
         self.assertGreater(summary["test_acc"], 0.5)

@@ -24,8 +24,10 @@ class FakeCalls final : public ServerCalls {
     reply.set_job_id(42);
     return absl::OkStatus();
   }
-  absl::Status Join(const pb::JoinRequest& request, pb::JoinReply&) override {
+  absl::Status Join(const pb::JoinRequest& request,
+                    pb::JoinReply& reply) override {
     ++controls;
+    reply.set_local_socket(local_socket);
     if (request.worker() >= 0) return absl::OkStatus();
     return absl::FailedPreconditionError("the job has lr = 0.1, not 0.2");
   }
@@ -63,6 +65,7 @@ class FakeCalls final : public ServerCalls {
     return parked_.size();
   }
 
+  std::string local_socket;
   std::atomic<int> controls = 0;
   std::atomic<int> exchanges = 0;
   std::atomic<int> cancelled = 0;

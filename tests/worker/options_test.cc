@@ -80,7 +80,6 @@ TEST_CASE("An unknown name is told with the accepted and the nearest ones",
 
 TEST_CASE("What this build does not have is said", "[worker][options]") {
   CHECK_THAT(Refusal({.device = "cuda"}), Contains("CPU"));
-  CHECK_THAT(Refusal({.transport = "shm"}), Contains("not in this version"));
 }
 
 TEST_CASE("bf16 is for processors that have it", "[worker][options]") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "worker/random_id.h"
+#include "base/random_id.h"
 
 #include <random>
 
