@@ -16,8 +16,10 @@
 #include "base/random_id.h"
 #include "base/spelling.h"
 #include "base/status_macros.h"
+#include "base/stop_signal.h"
 #include "cli/command.h"
 #include "cli/exchange_rates.h"
+#include "worker/finish.h"
 
 namespace monsoon {
 namespace {
@@ -176,7 +178,9 @@ int RunBenchExchange(int argc, const char* const* argv) {
   const auto rates = MeasureExchange(
       arguments.job, absl::Seconds(arguments.seconds), folder.string());
   std::filesystem::remove_all(folder, ignored);
-  if (!rates.ok()) return Fail(kProgram, rates.status());
+  if (!rates.ok()) {
+    return FailOrStop(kProgram, rates.status(), CatchStopSignals().load());
+  }
   const nlohmann::ordered_json line = Describe(arguments, *rates);
   if (arguments.json) {
     std::printf("%s\n", line.dump().c_str());

@@ -32,6 +32,7 @@ namespace monsoon {
 namespace {
 
 constexpr size_t kPiece = size_t{1} << 20;
+constexpr int64_t kEchoSeconds = 60;  // that no message takes
 constexpr char kEchoMethod[] = "/monsoon.Bench/Echo";
 
 absl::Status SystemError(const std::string& what) {
@@ -43,7 +44,7 @@ template <typename Call>
 bool Move(Call call, int socket, char* data, size_t size) {
   for (size_t done = 0; done < size;) {
     const ssize_t moved =
-        call(socket, data + done, std::min(kPiece, size - done), 0);
+        call(socket, data + done, std::min(kPiece, size - done), MSG_NOSIGNAL);
     if (moved <= 0) return false;
     done += static_cast<size_t>(moved);
   }
@@ -122,6 +123,7 @@ bool ReadAll(int pipe, T& value) {
 
 // The child: until `closed`, the end of a pipe, says so.
 void Serve(int64_t bytes, int ports, int closed) {
+  ::setpgid(0, 0);  // a signal of the terminal is for the parent
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::array<int, 2> found = {};
   const int listener = Listen(found[0]);
@@ -213,7 +215,8 @@ absl::StatusOr<double> TcpEcho::Rate(absl::Duration duration) {
             Move(::recv, socket_, buffer_.data(), buffer_.size())) {
           return absl::OkStatus();
         }
-        return SystemError("send and receive over TCP");
+        return absl::InternalError(
+            "the process that measures limits has closed its connection");
       }));
   return rate * 2 * static_cast<double>(buffer_.size());
 }
@@ -230,6 +233,9 @@ struct GrpcEcho::Channel {
   void Begin(const grpc::ByteBuffer& message, Call& call) {
     call.context = std::make_unique<grpc::ClientContext>();
     call.context->set_wait_for_ready(true);
+    call.context->set_deadline(
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                     gpr_time_from_seconds(kEchoSeconds, GPR_TIMESPAN)));
     call.done = RealClock().NewEvent();
     stub->UnaryCall(call.context.get(), kEchoMethod, {}, &message, &call.reply,
                     [&call](grpc::Status status) {

@@ -37,10 +37,10 @@ struct ExchangeRates {
 
 // Exchanges for that long, limits not counted, in slices that alternate with
 // those of the limits. An exchange is a PushPull under `downpour` (its delta
-// form): the servers, processes of their own over grpc, check the update and
-// add it to the center, and the center comes back. At the end the center has to
-// be the sum of all updates, INTERNAL if it is not. `folder`: for what the
-// servers log.
+// form): the servers, processes of their own but for inproc, check the update
+// and add it to the center, and the center comes back. At the end the center
+// has to be the sum of all updates, INTERNAL if it is not. `folder`: for what
+// the servers log.
 absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
                                               absl::Duration duration,
                                               const std::string& folder);

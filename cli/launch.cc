@@ -58,6 +58,7 @@ Json Complete(const Options& options, const std::string& path,
   if (!summary.is_object()) {
     JobOutcome nothing;
     nothing.options = options;
+    if (options.transport == "auto") nothing.options.transport = "shm";
     summary = Summarize({.outcome = nothing,
                          .state = end.exit_code > 128 ? RunState::kInterrupted
                                                       : RunState::kFailed});

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,6 +29,8 @@ namespace monsoon {
 namespace {
 
 constexpr char kProgram[] = "monsoon-server";
+// After a signal.
+constexpr absl::Duration kEndsWithin = absl::Seconds(1);
 
 struct Arguments {
   std::string help;
@@ -130,6 +133,12 @@ int Serve(const Arguments& arguments, const sigset_t& signals) {
   }
   int signal = 0;
   sigwait(&signals, &signal);  // what this process waits for: its end
+  // Now and then gRPC waits with its end for the next keepalive of a connection
+  // that is closing. There is nothing here that could be lost.
+  std::thread([signal] {
+    RealClock().NewEvent()->Wait(RealClock().Now() + kEndsWithin);
+    ::_exit(128 + signal);
+  }).detach();
   (*carrier)->Shutdown();
   return 128 + signal;
 }

@@ -13,20 +13,24 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
 namespace {
 
 constexpr int kBacklog = 128;
+constexpr int kConnectSeconds = 5;  // that a full backlog is waited for
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 // A name that begins with a zero byte is no path.
 struct LocalAddress {
+  static absl::StatusOr<LocalAddress> Of(absl::string_view name) {
+    if (name.size() + 1 < sizeof address.sun_path) return LocalAddress(name);
+    return absl::InvalidArgumentError(
+        absl::StrCat("the name of a local socket has ", name.size(),
+                     " bytes, expected at most ", sizeof address.sun_path - 2));
+  }
   explicit LocalAddress(absl::string_view name) {
-    MONSOON_CHECK(name.size() + 1 < sizeof address.sun_path,
-                  "the name of a local socket is short");
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path + 1, name.data(), name.size());
     size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 +
@@ -42,6 +46,11 @@ struct LocalAddress {
 
 Descriptor NewSocket() {
   return Descriptor(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+}
+
+void SetTimeout(const Descriptor& socket, int option, int seconds) {
+  const timeval time = {.tv_sec = seconds, .tv_usec = 0};
+  ::setsockopt(socket.get(), SOL_SOCKET, option, &time, sizeof time);
 }
 
 }  // namespace
@@ -62,12 +71,14 @@ absl::StatusOr<SharedMemory> SharedMemory::Create(size_t bytes) {
   if (!memory.descriptor_.open()) {
     return absl::ErrnoToStatus(errno, "cannot make memory to be shared");
   }
-  const int error =
-      ::posix_fallocate(memory.descriptor_.get(), 0, static_cast<off_t>(bytes));
+  int error = 0;
+  do {
+    error = ::posix_fallocate(memory.descriptor_.get(), 0,
+                              static_cast<off_t>(bytes));
+  } while (error == EINTR);
   if (error != 0) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "cannot share ", bytes,
-        " bytes of memory: ", absl::ErrnoToStatus(error, "").message()));
+        "cannot share ", bytes, " bytes of memory: ", std::strerror(error)));
   }
   if (::fcntl(memory.descriptor_.get(), F_ADD_SEALS, kSeals) != 0) {
     return absl::ErrnoToStatus(errno, "cannot fix the size of shared memory");
@@ -117,7 +128,7 @@ SharedMemory::~SharedMemory() {
 
 absl::StatusOr<Descriptor> ListenLocal(absl::string_view name) {
   Descriptor socket = NewSocket();
-  const LocalAddress address(name);
+  ASSIGN_OR_RETURN(const LocalAddress address, LocalAddress::Of(name));
   if (!socket.open() ||
       ::bind(socket.get(), address.generic(), address.size) != 0 ||
       ::listen(socket.get(), kBacklog) != 0) {
@@ -129,7 +140,8 @@ absl::StatusOr<Descriptor> ListenLocal(absl::string_view name) {
 
 absl::StatusOr<Descriptor> ConnectLocal(absl::string_view name) {
   Descriptor socket = NewSocket();
-  const LocalAddress address(name);
+  SetTimeout(socket, SO_SNDTIMEO, kConnectSeconds);
+  ASSIGN_OR_RETURN(const LocalAddress address, LocalAddress::Of(name));
   if (!socket.open() ||
       ::connect(socket.get(), address.generic(), address.size) != 0) {
     return absl::NotFoundError(
@@ -147,8 +159,7 @@ absl::StatusOr<Descriptor> AcceptLocal(const Descriptor& listener) {
 }
 
 void SetReceiveTimeout(const Descriptor& socket, int seconds) {
-  const timeval time = {.tv_sec = seconds, .tv_usec = 0};
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  SetTimeout(socket, SO_RCVTIMEO, seconds);
 }
 
 void ShutDown(const Descriptor& socket) { ::shutdown(socket.get(), SHUT_RDWR); }
@@ -182,21 +193,27 @@ absl::string_view ReceivePacket(const Descriptor& socket,
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  int found = -1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof found)] = {};
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  // Without room for them the kernel drops what descriptors come along.
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (passed != nullptr) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+  }
   ssize_t received = 0;
   do {
     received = ::recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC);
   } while (received < 0 && errno == EINTR);
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (received >= 0 && header != nullptr && header->cmsg_type == SCM_RIGHTS &&
-      header->cmsg_len == CMSG_LEN(sizeof found)) {
-    std::memcpy(&found, CMSG_DATA(header), sizeof found);
+  const cmsghdr* header = received < 0 ? nullptr : CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+    // Padding has room for a second one, which nobody wants.
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(header) + i * sizeof number,
+                  sizeof number);
+      *passed = Descriptor(number);
+    }
   }
-  Descriptor owned(found);  // closed where nobody asked for it
-  if (passed != nullptr) *passed = std::move(owned);
   // What was cut off is no packet of ours.
   if (received <= 0 || (message.msg_flags & MSG_TRUNC) != 0) return {};
   return {buffer.data(), static_cast<size_t>(received)};

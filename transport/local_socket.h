@@ -64,7 +64,8 @@ class SharedMemory {
 inline constexpr size_t kMaxPacketBytes = 16 << 10;
 
 absl::StatusOr<Descriptor> ListenLocal(absl::string_view name);
-// NOT_FOUND when nobody listens there.
+// NOT_FOUND, with the cause, when that cannot be; waits for 5 s at most.
+// INVALID_ARGUMENT, for both, when the name has more than 106 bytes.
 absl::StatusOr<Descriptor> ConnectLocal(absl::string_view name);
 // Blocks. CANCELLED once the listener was shut down; other failures may pass.
 absl::StatusOr<Descriptor> AcceptLocal(const Descriptor& listener);

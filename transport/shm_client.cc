@@ -45,13 +45,19 @@ class ShmClient::Connection {
     Descriptor passed;
     shm::Head head;
     absl::string_view body;
-    if (!SendPacket(socket, shm::Packet(hello)) ||
-        !shm::Parse(ReceivePacket(socket, absl::MakeSpan(buffer), &passed),
-                    head, body) ||
-        head.kind != shm::Head::kWelcome) {
+    SendPacket(socket, shm::Packet(hello));  // or there is no answer
+    const absl::string_view answer =
+        ReceivePacket(socket, absl::MakeSpan(buffer), &passed);
+    if (answer.empty()) {
       return absl::UnavailableError(
-          "the server does not speak of shared memory as this worker does; use "
-          "one version of both");
+          absl::StrCat("no answer on the local socket @", name, " within ",
+                       kHandshakeSeconds,
+                       " s: the server has stopped, or is of another version"));
+    }
+    if (!shm::Parse(answer, head, body) || head.kind != shm::Head::kWelcome) {
+      return absl::UnavailableError(absl::StrCat(
+          "the answer on the local socket @", name,
+          " is none that this worker knows; use one version of both"));
     }
     if (head.code != 0) {
       return absl::Status(static_cast<absl::StatusCode>(head.code), body);
@@ -99,7 +105,7 @@ class ShmClient::Connection {
         return;
       }
     }
-    if (slot == shm::kSlots) return call.Finish(Broken(), {});
+    if (slot == shm::kSlots) return call.Finish(Broken(call), {});
     Begin(slot, &call);
   }
 
@@ -125,7 +131,7 @@ class ShmClient::Connection {
         return false;
       }
     }
-    call.Finish(Cancelled(), {});
+    call.Finish(Cancelled(call), {});
     return true;
   }
 
@@ -137,12 +143,16 @@ class ShmClient::Connection {
     bool is_cancelled = false;     // while it was kWriting
   };
 
-  static absl::Status Cancelled() {
-    return absl::CancelledError("the caller no longer waits");
+  static absl::Status Cancelled(const ExchangeCall& call) {
+    return absl::CancelledError(absl::StrCat(
+        "worker ", call.request.worker(), ", shard ", call.request.shard(),
+        ": gave up waiting for the server, which shares memory with this "
+        "worker and has not answered; see whether it runs"));
   }
-  static absl::Status Broken() {
-    return absl::UnavailableError(
-        "the server has closed the memory that it shared");
+  static absl::Status Broken(const ExchangeCall& call) {
+    return absl::UnavailableError(absl::StrCat(
+        "worker ", call.request.worker(), ", shard ", call.request.shard(),
+        ": the server has closed the memory that it shared"));
   }
 
   float* Floats(uint32_t slot, bool reply) {
@@ -185,8 +195,8 @@ class ShmClient::Connection {
       ExchangeCall* next = nullptr;
       {
         absl::MutexLock lock(&mu_);
-        if (broken_) status = Broken();
-        if (slots_[slot].is_cancelled) status = Cancelled();
+        if (broken_) status = Broken(*call);
+        if (slots_[slot].is_cancelled) status = Cancelled(*call);
         if (status.ok()) {
           slots_[slot].state = State::kSent;
           Send({.kind = shm::Head::kCall,
@@ -210,9 +220,9 @@ class ShmClient::Connection {
     while (shm::Parse(ReceivePacket(socket_, absl::MakeSpan(buffer)), head,
                       body) &&
            head.kind == shm::Head::kReply && head.slot < shm::kSlots &&
-           head.size * sizeof(float) <= bytes_) {
-      Take(head, body);
+           head.size * sizeof(float) <= bytes_ && Take(head, body)) {
     }
+    ShutDown(socket_);  // where it was nonsense that ended this
     std::vector<ExchangeCall*> lost;
     {
       absl::MutexLock lock(&mu_);
@@ -225,14 +235,16 @@ class ShmClient::Connection {
       lost.insert(lost.end(), waiting_.begin(), waiting_.end());
       waiting_.clear();
     }
-    for (ExchangeCall* call : lost) call->Finish(Broken(), {});
+    for (ExchangeCall* call : lost) call->Finish(Broken(*call), {});
   }
 
-  void Take(const shm::Head& head, absl::string_view body) {
+  // False: the slot waits for no reply.
+  bool Take(const shm::Head& head, absl::string_view body) {
     ExchangeCall* call = nullptr;
     {
       // Cancel does nothing from here on.
       absl::MutexLock lock(&mu_);
+      if (slots_[head.slot].state != State::kSent) return false;
       call = std::exchange(slots_[head.slot].call, nullptr);
     }
     absl::Status status(static_cast<absl::StatusCode>(head.code),
@@ -253,6 +265,7 @@ class ShmClient::Connection {
     }
     Begin(head.slot, next);
     if (call != nullptr) call->Finish(std::move(status), std::move(reply));
+    return true;
   }
 
   const Descriptor socket_;
@@ -287,15 +300,21 @@ absl::Status ShmClient::Join(const pb::JoinRequest& request,
                              pb::JoinReply& reply) {
   RETURN_IF_ERROR(control_.Join(request, reply));
   const size_t bytes = LargestShard(request);
+  if (bytes == 0) return absl::OkStatus();  // nothing will be exchanged
+  std::shared_ptr<Connection> before;
+  {
+    absl::MutexLock lock(&mu_);
+    connection_.swap(before);
+  }
   absl::Status status;
-  if (reply.local_socket().empty() || bytes == 0) {
+  if (reply.local_socket().empty()) {
     status = absl::NotFoundError("the server names no local socket");
   } else {
     auto opened = Connection::Open(reply.local_socket(), bytes);
     status = opened.status();
     if (status.ok()) {
       absl::MutexLock lock(&mu_);
-      connection_.swap(*opened);
+      connection_ = *std::move(opened);
     }
   }
   if (status.ok() || !is_required_) return absl::OkStatus();

@@ -15,6 +15,10 @@ namespace monsoon {
 namespace {
 
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(50);
+// A worker says at once who it is.
+constexpr int kHelloSeconds = 5;
+// More than workers on any host; each takes a thread.
+constexpr size_t kMaxConnections = 1024;
 
 }  // namespace
 
@@ -93,6 +97,7 @@ class ShmServer::Connection {
 
   // The first packet says how much memory there has to be.
   bool Welcome() {
+    SetReceiveTimeout(socket_, kHelloSeconds);
     shm::Head head;
     absl::string_view body;
     if (!shm::Parse(ReceivePacket(socket_, absl::MakeSpan(buffer_)), head,
@@ -110,6 +115,7 @@ class ShmServer::Connection {
       return false;
     }
     memory_ = *std::move(memory);
+    SetReceiveTimeout(socket_, 0);
     return SendPacket(socket_, shm::Packet(head), memory_.descriptor().get());
   }
 
@@ -238,6 +244,7 @@ void ShmServer::Accept() {
       clock_.NewEvent()->Wait(clock_.Now() + kAcceptPause);
       continue;
     }
+    if (connections_.size() >= kMaxConnections) continue;  // closes it
     connections_.push_back(
         std::make_unique<Connection>(calls_, clock_, *std::move(socket)));
   }

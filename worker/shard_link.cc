@@ -179,7 +179,9 @@ absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
     if (failure.ok() || (MayRetry(failure) && !MayRetry(status))) {
       failure = status;
     }
-    if (!MayRetry(failure)) end = begun;  // the rest would come to nothing
+    // The rest follows when this one was repeated: who waits for other workers
+    // must not have passed a shard that they wait for.
+    end = begun;
   }
   retry = !failure.ok() && MayRetry(failure);
   return failure;

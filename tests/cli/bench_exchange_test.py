@@ -53,6 +53,13 @@ class BenchExchange(unittest.TestCase):
         self.assertAlmostEqual(line["fraction"],
                                line["bytes_per_s"] / line["limit_bytes_per_s"])
 
+    def test_through_shared_memory(self):
+        line = self.line("--transport", "shm", "--bytes", "4194304", "--workers", "2",
+                         "--servers", "2")
+        self.assertEqual((line["transport"], line["limit"]), ("shm", "tcp"))
+        # A server without a shard.
+        self.line("--transport", "shm", "--bytes", "4", "--servers", "2")
+
     def test_in_process(self):
         line = self.line("--transport", "inproc", "--bytes", "4000000", "--workers", "2")
         self.assertEqual((line["transport"], line["limit"]), ("inproc", "axpy"))

@@ -310,6 +310,37 @@ TEST_CASE("what makes no sense ends its own connection alone") {
   CheckServes(pair);
 }
 
+int OpenFiles() {
+  int count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/self/fd")) {
+    count += entry.path().empty() ? 0 : 1;
+  }
+  return count;
+}
+
+TEST_CASE("files that come along with a packet are not kept") {
+  Pair pair;
+  Raw raw(pair.server->name());
+  REQUIRE(raw.Hello());
+  const int before = OpenFiles();
+  const std::string packet = shm::Packet({.kind = shm::Head::kCancel});
+  for (int i = 0; i < 50; ++i) {
+    CHECK(SendPacket(raw.socket, packet, raw.socket.get()));
+  }
+  // It has read them all.
+  pb::ExchangeRequest request;
+  REQUIRE(raw.Say({.kind = shm::Head::kCall, .size = 1},
+                  request.SerializeAsString()));
+  CHECK_FALSE(raw.Hear().empty());
+  CHECK(OpenFiles() == before);
+}
+
+TEST_CASE("a name that no socket has is refused") {
+  CHECK(absl::IsInvalidArgument(ConnectLocal(std::string(107, 'x')).status()));
+  CHECK(absl::IsNotFound(ConnectLocal(std::string(106, 'x')).status()));
+}
+
 TEST_CASE("a worker that reads no answers costs the others nothing") {
   Pair pair;
   Raw raw(pair.server->name());
