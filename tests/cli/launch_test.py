@@ -62,6 +62,17 @@ class LaunchTest(unittest.TestCase):
         self.assert_checkpoint()
         self.assert_gone(program)
 
+    def test_the_transport_is_what_was_asked_for(self):
+        for transport in ("grpc", "shm"):
+            with self.subTest(transport=transport):
+                self.folder = self.folder.with_name(transport)
+                program = self.launch("--model", "mlp:20", "--trainer", "downpour",
+                                      "--transport", transport).finish()
+                self.assertEqual(program.code, 0, program.err)
+                summary = program.summary()
+                self.assertEqual((summary["transport"], summary["samples"]),
+                                 (transport, 60_000))
+
     def assert_ends_after_kill(self, name, *words):
         program = self.launch(*LONG)
         program.wait_until_training()
