@@ -21,6 +21,7 @@
 #include "base/stop_signal.h"
 #include "cli/cluster.h"
 #include "cli/exchange_limits.h"
+#include "cli/median.h"
 #include "cli/process.h"
 #include "proto/convert.h"
 #include "server/server.h"
@@ -36,14 +37,6 @@ namespace {
 constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
 // Of the time that is measured; a limit's slice is a third as long.
 constexpr absl::Duration kSlice = absl::Milliseconds(300);
-
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle =
-      values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 absl::StatusOr<pb::JobSpec> MakeSpec(const ExchangeJob& job) {
   pb::JobSpec spec;

@@ -20,6 +20,7 @@
 #include "base/random_id.h"
 #include "base/status_macros.h"
 #include "cli/in_process.h"
+#include "cli/median.h"
 #include "data/loader.h"
 #include "models/gemm_limit.h"
 #include "models/model.h"
@@ -33,13 +34,6 @@ constexpr int64_t kExamples = 60000;
 constexpr absl::Duration kSlice = absl::Milliseconds(150);
 constexpr int kScalingRounds = 3;
 constexpr int kManyEpochs = 1 << 20;
-
-double Median(std::vector<double> values) {
-  const auto middle =
-      values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 // Images of noise; whole batches alone, so that every step is of full size.
 Dataset MakeData(const KernelJob& job) {

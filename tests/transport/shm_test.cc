@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -310,6 +312,24 @@ TEST_CASE("what makes no sense ends its own connection alone") {
   CheckServes(pair);
 }
 
+// The padding of a control message has room for a second descriptor.
+bool SendWithTwoFiles(const Descriptor& socket, std::string packet) {
+  iovec part = {packet.data(), packet.size()};
+  const int files[] = {socket.get(), socket.get()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof files)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof files);
+  std::memcpy(CMSG_DATA(header), files, sizeof files);
+  return ::sendmsg(socket.get(), &message, MSG_NOSIGNAL) > 0;
+}
+
 int OpenFiles() {
   int count = 0;
   for (const auto& entry :
@@ -327,6 +347,7 @@ TEST_CASE("files that come along with a packet are not kept") {
   const std::string packet = shm::Packet({.kind = shm::Head::kCancel});
   for (int i = 0; i < 50; ++i) {
     CHECK(SendPacket(raw.socket, packet, raw.socket.get()));
+    CHECK(SendWithTwoFiles(raw.socket, packet));
   }
   // It has read them all.
   pb::ExchangeRequest request;
