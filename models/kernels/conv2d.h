@@ -35,6 +35,7 @@ class Conv2dKernel {
     Shape pooled() const {  // of Y
       return {out.channels, out.height / pool, out.width / pool};
     }
+    bool operator==(const Spec&) const = default;
   };
 
   virtual ~Conv2dKernel() = default;

@@ -7,8 +7,10 @@
 #include <limits>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "models/kernels/cpu/conv2d_ways.h"
@@ -49,10 +51,10 @@ class Chosen final : public Conv2dKernel {
   std::string story_;
 };
 
-// The least of some times that forward and backward of a few images take.
+// The least of some times that forward and backward of an image take.
 absl::StatusOr<absl::Duration> Time(
-    MadeConv2d (*make)(const Conv2dKernel::Spec&), Conv2dKernel::Spec spec) {
-  spec.batch = std::min(spec.batch, kTrialBatch);
+    MadeConv2d (*make)(const Conv2dKernel::Spec&),
+    const Conv2dKernel::Spec& spec) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Conv2dKernel> kernel, make(spec));
   const int64_t window = spec.kernel * spec.kernel;
   Flat x(spec.batch * spec.in.size()), y(spec.batch * spec.pooled().size());
@@ -114,21 +116,43 @@ MadeConv2d MakeWithoutWinograd(const Conv2dKernel::Spec& spec) {
   return std::make_unique<ThenPooled>(spec, std::move(kernel), std::move(pool));
 }
 
+// Which way a convolution takes, and the times that say so.
+struct Choice {
+  Conv2dKernel::Spec spec;  // of the trial
+  bool direct;
+  absl::Duration winograd_time, direct_time;
+};
+
+// Each shape is tried once in a process, whatever the size of the batch: all
+// its models compute the same bits, and no trial runs beside another.
+absl::StatusOr<Choice> Choose(Conv2dKernel::Spec spec) {
+  static absl::Mutex mutex;
+  static std::vector<Choice> choices;
+  spec.batch = kTrialBatch;
+  absl::MutexLock lock(&mutex);
+  for (const Choice& choice : choices) {
+    if (choice.spec == spec) return choice;
+  }
+  ASSIGN_OR_RETURN(const absl::Duration winograd,
+                   Time(&MakeWinogradConv2d, spec));
+  ASSIGN_OR_RETURN(const absl::Duration direct,
+                   Time(&MakeWithoutWinograd, spec));
+  choices.push_back({spec, winograd > ClearlyFaster(spec.precision) * direct,
+                     winograd, direct});
+  return choices.back();
+}
+
 struct CpuConv2d {
   static MadeConv2d Make(const Conv2dKernel::Spec& spec) {
     if (FitsNarrow(spec)) return MakeNarrowConv2d(spec);
     if (!FitsWinograd(spec)) return MakeWithoutWinograd(spec);
-    ASSIGN_OR_RETURN(const absl::Duration winograd,
-                     Time(&MakeWinogradConv2d, spec));
-    ASSIGN_OR_RETURN(const absl::Duration direct,
-                     Time(&MakeWithoutWinograd, spec));
-    const bool takes_direct = winograd > ClearlyFaster(spec.precision) * direct;
-    ASSIGN_OR_RETURN(auto kernel, takes_direct ? MakeWithoutWinograd(spec)
-                                               : MakeWinogradConv2d(spec));
-    std::string story =
-        absl::StrFormat("%s (an image takes winograd %.0f us, direct %.0f us)",
-                        kernel->way(), absl::ToDoubleMicroseconds(winograd),
-                        absl::ToDoubleMicroseconds(direct));
+    ASSIGN_OR_RETURN(const Choice choice, Choose(spec));
+    ASSIGN_OR_RETURN(auto kernel, choice.direct ? MakeWithoutWinograd(spec)
+                                                : MakeWinogradConv2d(spec));
+    std::string story = absl::StrFormat(
+        "%s (an image takes winograd %.0f us, direct %.0f us)", kernel->way(),
+        absl::ToDoubleMicroseconds(choice.winograd_time),
+        absl::ToDoubleMicroseconds(choice.direct_time));
     return std::make_unique<Chosen>(std::move(kernel), std::move(story));
   }
 };
