@@ -94,6 +94,24 @@ void ForEach(Fn fn, First& first, Rest&... rest) {
   }(first.data(), rest.data()...);
 }
 
+// The memory of floats as bytes, as they travel and are saved, and back.
+inline absl::Span<const char> AsBytes(absl::Span<const float> floats) {
+  return {reinterpret_cast<const char*>(floats.data()),
+          floats.size() * sizeof(float)};
+}
+inline absl::Span<char> AsBytes(absl::Span<float> floats) {
+  return {reinterpret_cast<char*>(floats.data()),
+          floats.size() * sizeof(float)};
+}
+// REQUIRES: `bytes` are whole floats, aligned as such.
+inline absl::Span<const float> AsFloats(absl::Span<const char> bytes) {
+  return {reinterpret_cast<const float*>(bytes.data()),
+          bytes.size() / sizeof(float)};
+}
+inline absl::Span<float> AsFloats(absl::Span<char> bytes) {
+  return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+
 // True when no element is NaN or infinite.
 bool AllFinite(absl::Span<const float> values);
 // The largest magnitude, 0 of nothing; not finite when some element is not.

@@ -38,6 +38,11 @@ int64_t ParameterLayout::parameters() const {
   return size_;
 }
 
+int64_t StatisticsIn(const ShardRange& range, int64_t parameters) {
+  return std::clamp<int64_t>(range.offset + range.size - parameters, 0,
+                             range.size);
+}
+
 std::vector<ShardRange> CutShards(int64_t parameters, int servers) {
   MONSOON_CHECK(parameters >= 1 && servers >= 1, "there is something to cut");
   const int64_t bytes = parameters * static_cast<int64_t>(sizeof(float));

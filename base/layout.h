@@ -49,6 +49,10 @@ struct ShardRange {
   bool operator==(const ShardRange&) const = default;
 };
 
+// How many of the range's floats, its last, are statistics: those of a layout
+// from float `parameters` on.
+int64_t StatisticsIn(const ShardRange& range, int64_t parameters);
+
 // Cuts `parameters` floats into shards of about 1 MiB (small models) to 4 MiB
 // (256 MiB and more), equal in bytes over `servers` servers, each starting on a
 // 64-byte boundary. A model with fewer than 16 floats a server uses fewer

@@ -80,7 +80,10 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
       "its own",
       "N");
   add("--servers", servers, "among which the model is cut up", "N");
-  add("--wire", arguments.wire, "how numbers travel: fp32", "NAME");
+  add("--wire", arguments.wire,
+      "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
+      "pushes, and of replies",
+      "CODE[,CODE]");
   add("--seconds", seconds, "how long to exchange", "S");
   app.add_flag("--json", arguments.json, "print one JSON object");
   RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
@@ -88,7 +91,7 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   ExchangeJob& job = arguments.job;
   RETURN_IF_ERROR(
       CheckName("--transport", job.transport, {"grpc", "shm", "inproc"}));
-  RETURN_IF_ERROR(CheckName("--wire", arguments.wire, {"fp32"}));
+  ASSIGN_OR_RETURN(job.wire, ParseWire(arguments.wire));
   RETURN_IF_ERROR(ReadNumber("--bytes", bytes, 4, int64_t{1} << 34, job.bytes));
   RETURN_IF_ERROR(ReadNumber("--workers", workers, 1, 1024, job.workers));
   RETURN_IF_ERROR(ReadNumber("--servers", servers, 1, 1024, job.servers));
@@ -122,7 +125,7 @@ nlohmann::ordered_json Describe(const Arguments& arguments,
   };
   return Json{{"transport", job.transport},
               {"bytes", job.bytes},
-              {"wire", arguments.wire},
+              {"wire", job.wire.text()},
               {"workers", job.workers},
               {"servers", job.servers},
               {"exchanges", rates.exchanges},

@@ -284,9 +284,8 @@ absl::StatusOr<std::unique_ptr<GrpcEcho>> GrpcEcho::Connect(
       grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port),
                                 grpc::InsecureChannelCredentials(), arguments));
   for (const int64_t size : sizes) {
-    const auto floats = static_cast<size_t>(size) / sizeof(float);
-    const grpc::Slice slice = NewFloats(std::max<size_t>(1, floats));
-    std::memset(FloatsOf(slice).data(), 0, slice.size());
+    const grpc::Slice slice = NewPayload(static_cast<size_t>(size));
+    std::memset(BytesOf(slice).data(), 0, slice.size());
     channel->messages.emplace_back(&slice, 1);
     channel->received.resize(std::max(channel->received.size(), slice.size()));
     channel->bytes += size;

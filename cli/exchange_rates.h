@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "trainers/codec.h"
 
 // How fast workers exchange parameters with servers: for `monsoon bench
 // exchange`.
@@ -17,12 +18,13 @@ struct ExchangeJob {
   int64_t bytes = 4 << 20;         // of the model, in float32
   int workers = 1;
   int servers = 1;
+  WireNames wire;
 };
 
 struct ExchangeRates {
-  int64_t exchanges = 0;  // of all workers
-  double elapsed_s = 0;   // in which they were made
-  double bytes_per_s = 0;
+  int64_t exchanges = 0;   // of all workers
+  double elapsed_s = 0;    // in which they were made
+  double bytes_per_s = 0;  // of values as they travel, both ways
   double params_per_s = 0;
   double p50_ms = 0;  // of one exchange, all shards
   double p99_ms = 0;
@@ -39,7 +41,8 @@ struct ExchangeRates {
 // those of the limits. An exchange is a PushPull under `downpour` (its delta
 // form): the servers, processes of their own but for inproc, check the update
 // and add it to the center, and the center comes back. At the end the center
-// has to be the sum of all updates, INTERNAL if it is not. `folder`: for what
+// has to be the sum of all updates (with a lossy code, but for what the workers
+// have not sent yet), INTERNAL if it is not. `folder`: for what
 // the servers log.
 absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
                                               absl::Duration duration,

@@ -23,6 +23,7 @@ Settings Facts(const pb::JobSpec& spec) {
   facts["workers"] = absl::StrCat(spec.workers());
   facts["servers"] = absl::StrCat(spec.servers());
   facts["samples"] = absl::StrCat(spec.samples());
+  facts["wire"] = absl::StrCat(PushCode(spec), ",", ReplyCode(spec));
   facts["data hash"] = spec.data_hash();
   for (const auto& [key, value] : spec.hyper()) facts["set " + key] = value;
   for (const pb::Tensor& tensor : spec.tensors()) {
@@ -129,6 +130,13 @@ absl::StatusOr<std::vector<ShardRange>> ShardsFromProto(const pb::JobSpec& spec,
         "the shards end at float ", end, ", the tensors at ", parameters));
   }
   return shards;
+}
+
+std::string PushCode(const pb::JobSpec& spec) {
+  return spec.push_code().empty() ? "fp32" : spec.push_code();
+}
+std::string ReplyCode(const pb::JobSpec& spec) {
+  return spec.reply_code().empty() ? "fp32" : spec.reply_code();
 }
 
 absl::Status SameJob(const pb::JobSpec& ours, const pb::JobSpec& theirs) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,6 +23,10 @@ void ShardsToProto(const std::vector<ShardRange>& shards, pb::JobSpec& spec);
 // The shards tile `parameters` floats in order, each on a server of the job.
 absl::StatusOr<std::vector<ShardRange>> ShardsFromProto(const pb::JobSpec& spec,
                                                         int64_t parameters);
+
+// The codes in which values may travel; fp32 where the spec names none.
+std::string PushCode(const pb::JobSpec& spec);
+std::string ReplyCode(const pb::JobSpec& spec);
 
 // OK when both say the same job; else FAILED_PRECONDITION naming the first key
 // that differs and both values. `ours` is the job on the server.

@@ -34,32 +34,41 @@ std::string Sender(int worker, int shard) {
   return absl::StrCat("worker ", worker, ", shard ", shard, ": ");
 }
 
-absl::StatusOr<float> CheckExchange(const ExchangeCall& call, int index,
-                                    int64_t size) {
+absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
+                          const ShardCodes& codes) {
   const Request& request = call.request;
-  const bool carries = Pushes(request) || request.kind() == Request::INITIALIZE;
   const std::string who = Sender(request.worker(), index);
-  const int64_t expected = carries ? size : 0;
-  if (static_cast<int64_t>(call.update.size()) != expected) {
+  if (!Request::Kind_IsValid(request.kind())) {
     return absl::InvalidArgumentError(
-        absl::StrCat(who, "the update has ", call.update.size(),
-                     " floats, expected ", expected));
+        absl::StrCat(who, "unknown kind of exchange ", request.kind()));
   }
-  const float largest = Largest(call.update);
-  if (!std::isfinite(largest)) {
-    const int64_t bad = FirstNotFinite(call.update);
+  if (request.coded() && !(Pushes(request) && codes.push)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        who,
+        Pushes(request) ? "the update is coded, but the job has no code "
+                          "for pushes (JobSpec.push_code); "
+                        : "only the values of pushes may be coded; ",
+        "expected float32"));
+  }
+  if (request.coded_reply() && !codes.reply) {
     return absl::InvalidArgumentError(
-        absl::StrCat(who, "value ", bad, " of the update is ",
-                     call.update[static_cast<size_t>(bad)],
-                     ", expected finite numbers; nothing was applied"));
+        absl::StrCat(who,
+                     "a coded reply is asked for, but the job has no code for "
+                     "replies (JobSpec.reply_code)"));
+  }
+  const bool carries = Pushes(request) || request.kind() == Request::INITIALIZE;
+  const size_t expected =
+      !carries ? 0
+               : (request.coded() ? codes.push.bytes()
+                                  : static_cast<size_t>(size) * sizeof(float));
+  if (call.update.size() != expected) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        who, "the update has ", call.update.size(), " bytes, expected ",
+        expected, carries ? absl::StrCat(" for ", size, " floats") : ""));
   }
   if (Pushes(request) && !(request.weight() > 0 && request.weight() < 1e30f)) {
     return absl::InvalidArgumentError(absl::StrCat(
         who, "the weight is ", request.weight(), ", expected above 0"));
-  }
-  if (!Request::Kind_IsValid(request.kind())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(who, "unknown kind of exchange ", request.kind()));
   }
   for (int64_t count :
        {request.local_steps(), request.samples(), request.rounds()}) {
@@ -69,7 +78,18 @@ absl::StatusOr<float> CheckExchange(const ExchangeCall& call, int index,
                        ", expected 0 to 2^40"));
     }
   }
-  return largest;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
+                                  int index) {
+  const float largest = Largest(update);
+  if (std::isfinite(largest)) return largest;
+  const int64_t bad = FirstNotFinite(update);
+  return absl::InvalidArgumentError(
+      absl::StrCat(Sender(worker, index), "value ", bad, " of the update is ",
+                   update[static_cast<size_t>(bad)],
+                   ", expected finite numbers; nothing was applied"));
 }
 
 }  // namespace monsoon

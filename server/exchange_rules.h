@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "trainers/codec.h"
 #include "transport/server_calls.h"
 
 namespace monsoon {
@@ -18,10 +19,19 @@ bool Waits(const pb::ExchangeRequest& request);
 // "worker 1, shard 3: ", in front of what is wrong with its call.
 std::string Sender(int worker, int shard);
 
+// How a shard's values travel where a request says that they are coded.
+struct ShardCodes {
+  ShardCode push, reply;
+};
+
 // Checks a call for shard `index`, which has `size` floats, without looking at
-// the shard: INVALID_ARGUMENT for a wrong number of floats, one that is not
-// finite, a bad weight or count. Else the largest magnitude of its update.
-absl::StatusOr<float> CheckExchange(const ExchangeCall& call, int index,
-                                    int64_t size);
+// the shard or at the values: INVALID_ARGUMENT for a wrong number of bytes, a
+// bad weight or count, a code that the job does not have.
+absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
+                          const ShardCodes& codes);
+// The largest magnitude of an update, or INVALID_ARGUMENT when one of its
+// values is not finite.
+absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
+                                  int index);
 
 }  // namespace monsoon

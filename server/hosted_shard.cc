@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "server/exchange_rules.h"
 
 namespace monsoon {
 namespace {
@@ -23,18 +22,28 @@ constexpr double kSafe = std::numeric_limits<float>::max() / 2;
 
 HostedShard::HostedShard(int index, int64_t size, int64_t statistics,
                          const Trainer& trainer, int64_t job_samples,
-                         Clock& clock)
+                         const Wire& wire, Clock& clock)
     : index_(index),
       size_(size),
       trainer_(trainer),
       keeps_seen_(trainer.traits().keeps_seen),
       reach_(trainer.traits().reach),
       job_samples_(job_samples),
+      codes_{{wire.push.get(), size, statistics},
+             {wire.reply.get(), size, statistics}},
       clock_(clock),
-      shard_(size, statistics) {}
+      shard_(size, statistics) {
+  if (codes_.reply) shard_.reply_code = &codes_.reply;
+}
 
 void HostedShard::Exchange(ExchangeCall& call) {
-  const absl::StatusOr<float> largest = CheckExchange(call, index_, size_);
+  absl::StatusOr<float> largest = 0.0f;
+  const absl::Status checked = CheckRequest(call, index_, size_, codes_);
+  if (!checked.ok()) {
+    largest = checked;
+  } else if (!call.request.coded()) {
+    largest = CheckValues(AsFloats(call.update), call.request.worker(), index_);
+  }
   if (!largest.ok()) {
     call.Finish(largest.status(), {});
     return;
@@ -60,7 +69,7 @@ void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
 
 void HostedShard::Initialize(ExchangeCall& call, ReadyCalls& ready) {
   if (!initialized_) {
-    std::copy(call.update.begin(), call.update.end(), shard_.center.data());
+    std::memcpy(shard_.center.data(), call.update.data(), call.update.size());
     initialized_ = true;
   }
   ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
@@ -90,7 +99,14 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   absl::Status status = CheckSequence(request, peer);
   const auto sequence = static_cast<int64_t>(request.sequence());
   const bool repeated = sequence == peer.sequence;
-  const Flat value = Flat::View(call.update.data(), size_);
+  if (status.ok() && !repeated && request.coded()) {
+    const absl::StatusOr<float> decoded = Decode(call);
+    status = decoded.status();
+    if (status.ok()) largest = *decoded;
+  }
+  const Flat value = request.coded()
+                         ? Flat::View(decoded_.data(), decoded_.size())
+                         : Flat::View(AsFloats(call.update).data(), size_);
   const Update update{value,
                       request.weight(),
                       request.worker(),
@@ -113,6 +129,18 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
     Answer(call, peer.refused ? shard_.center : trainer_.Reply(update, shard_),
            ready);
   }
+}
+
+absl::StatusOr<float> HostedShard::Decode(const ExchangeCall& call) {
+  if (decoded_.empty()) decoded_ = Flat(size_);
+  const int worker = call.request.worker();
+  const absl::Status decoded = codes_.push.Decode(call.update, decoded_);
+  if (!decoded.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Sender(worker, index_), "the coded update is corrupt: ",
+                     decoded.message(), "; nothing was applied"));
+  }
+  return CheckValues(decoded_.span(), worker, index_);
 }
 
 double HostedShard::Progress() const {
@@ -247,21 +275,38 @@ void HostedShard::AnswerParked(ReadyCalls& ready) {
 
 void HostedShard::Answer(ExchangeCall& call, const Flat& values,
                          ReadyCalls& ready) {
-  const absl::Span<float> buffer =
-      call.ReplyBuffer(static_cast<size_t>(values.size()));
-  std::memcpy(buffer.data(), values.data(),
-              static_cast<size_t>(values.size()) * sizeof(float));
+  const bool coded = call.request.coded_reply();
+  const absl::Span<const char> plain = AsBytes(values.span());
+  const absl::Span<char> buffer =
+      call.ReplyBuffer(coded ? codes_.reply.bytes() : plain.size());
+  if (coded) {
+    codes_.reply.Encode(values, Lost(values), buffer);
+  } else {
+    std::memcpy(buffer.data(), plain.data(), plain.size());
+  }
   ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
   const int worker = call.request.worker();
   if (worker < 0) return;  // an observer leaves no trace
   peers_[worker].base = shard_.version;
-  if (keeps_seen_) shard_.seen(worker).CopyFrom(shard_.center);
+  if (keeps_seen_) {
+    Flat& seen = shard_.seen(worker);
+    if (coded) codes_.reply.Decode(buffer, seen).IgnoreError();
+    if (!coded) seen.CopyFrom(shard_.center);
+  }
   counters_.first_pull = std::min(counters_.first_pull, clock_.Now());
+}
+
+Flat& HostedShard::Lost(const Flat& values) {
+  if (&values == &shard_.center) return shard_.slot("reply_residual");
+  if (lost_.empty()) lost_ = Flat(size_);
+  ForEach([](float& lost) { lost = 0; }, lost_);
+  return lost_;
 }
 
 pb::ExchangeReply HostedShard::ReplyHead(const ExchangeCall& call) const {
   pb::ExchangeReply reply;
   reply.set_version(shard_.version);
+  reply.set_coded(call.request.coded_reply() && Pulls(call.request));
   const auto peer = peers_.find(call.request.worker());
   if (peer != peers_.end() && Pushes(call.request)) {
     reply.set_staleness(peer->second.staleness);

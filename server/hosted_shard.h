@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/serial.h"
+#include "server/exchange_rules.h"
 #include "trainers/trainer.h"
 #include "transport/server_calls.h"
 
@@ -24,9 +25,10 @@ class HostedShard {
  public:
   // `index` is the shard's in the job, for messages. The last `statistics` of
   // its `size` floats are statistics. `job_samples` are those of one pass over
-  // the data. `trainer` and `clock` outlive the shard.
+  // the data. `trainer`, the codecs of `wire` and `clock` outlive the shard.
   HostedShard(int index, int64_t size, int64_t statistics,
-              const Trainer& trainer, int64_t job_samples, Clock& clock);
+              const Trainer& trainer, int64_t job_samples, const Wire& wire,
+              Clock& clock);
 
   // Serves a call whose sender was checked. Finishes it now, or parks it.
   void Exchange(ExchangeCall& call);
@@ -96,9 +98,16 @@ class HostedShard {
   void AnswerParked(ReadyCalls& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool MayAnswer(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Copies `values` to the call and makes it ready.
+  // The update of a coded push, decoded, and its largest magnitude.
+  absl::StatusOr<float> Decode(const ExchangeCall& call)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes `values` to the call, coded if it asks for that, and makes it ready.
   void Answer(ExchangeCall& call, const Flat& values, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Where what a coded reply of `values` loses is kept: of centers, to be added
+  // to the next, whoever gets it. A reply that follows from an update loses
+  // nothing any more (Shard::RoundReply).
+  Flat& Lost(const Flat& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   pb::ExchangeReply ReplyHead(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static void Finish(ReadyCalls& ready);
@@ -109,6 +118,7 @@ class HostedShard {
   const bool keeps_seen_;
   const float reach_;  // Traits::reach
   const int64_t job_samples_;
+  const ShardCodes codes_;
   Clock& clock_;
 
   mutable absl::Mutex mu_;
@@ -132,7 +142,10 @@ class HostedShard {
     int64_t samples = 0;
     int worker = 0;  // the last
   } round_ ABSL_GUARDED_BY(mu_);
-  Flat discounted_ ABSL_GUARDED_BY(mu_);  // scratch
+  // Scratch.
+  Flat discounted_ ABSL_GUARDED_BY(mu_);
+  Flat decoded_ ABSL_GUARDED_BY(mu_);
+  Flat lost_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace monsoon

@@ -70,26 +70,28 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
       MakeTrainer(spec.trainer(), {spec.hyper().begin(), spec.hyper().end()},
                   facts));
   RETURN_IF_ERROR(CheckWorkers(spec, trainer.trainer->traits()));
-  std::shared_ptr<Job> job(new Job(request, std::move(trainer), lease, clock));
+  ASSIGN_OR_RETURN(Wire wire,
+                   MakeWire({PushCode(spec), ReplyCode(spec)}, spec.trainer(),
+                            trainer.trainer->traits()));
+  std::shared_ptr<Job> job(
+      new Job(request, std::move(trainer), std::move(wire), lease, clock));
   for (size_t i = 0; i < shards.size(); ++i) {
     if (shards[i].server != server) continue;
     const int index = static_cast<int>(i);
-    const int64_t end = shards[i].offset + shards[i].size;
-    const int64_t statistics =
-        std::clamp<int64_t>(end - layout.parameters(), 0, shards[i].size);
     job->shards_[index] = std::make_unique<HostedShard>(
-        index, shards[i].size, statistics, *job->trainer_.trainer,
-        spec.samples(), clock);
+        index, shards[i].size, StatisticsIn(shards[i], layout.parameters()),
+        *job->trainer_.trainer, spec.samples(), job->wire_, clock);
   }
   return job;
 }
 
-Job::Job(const pb::JoinRequest& request, MadeTrainer trainer,
+Job::Job(const pb::JoinRequest& request, MadeTrainer trainer, Wire wire,
          absl::Duration lease, Clock& clock)
     : id_(request.job_id()),
       spec_(request.spec()),
       server_index_(request.server_index()),
       trainer_(std::move(trainer)),
+      wire_(std::move(wire)),
       lease_(lease),
       clock_(clock) {}
 

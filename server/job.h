@@ -51,8 +51,8 @@ class Job {
     pb::WorkerReport report;
   };
 
-  Job(const pb::JoinRequest& request, MadeTrainer trainer, absl::Duration lease,
-      Clock& clock);
+  Job(const pb::JoinRequest& request, MadeTrainer trainer, Wire wire,
+      absl::Duration lease, Clock& clock);
 
   // The worker is a member, under this incarnation; it has been heard.
   absl::Status Check(int worker, uint64_t incarnation)
@@ -64,6 +64,7 @@ class Job {
   const pb::JobSpec spec_;
   const int server_index_;
   const MadeTrainer trainer_;
+  const Wire wire_;
   const absl::Duration lease_;
   Clock& clock_;
   std::map<int, std::unique_ptr<HostedShard>> shards_;  // constant after Create

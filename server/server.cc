@@ -75,7 +75,11 @@ absl::Status Server::Join(const pb::JoinRequest& request,
                                  joined->spec().workers(), " workers)")
                   : absl::StrCat("worker ", request.worker(),
                                  " refused: ", status.message()));
-  if (status.ok()) reply.set_local_socket(options_.local_socket);
+  if (status.ok()) {
+    reply.set_local_socket(options_.local_socket);
+    reply.set_push_code(PushCode(joined->spec()));
+    reply.set_reply_code(ReplyCode(joined->spec()));
+  }
   return status;
 }
 

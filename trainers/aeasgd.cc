@@ -56,12 +56,21 @@ class Aeasgd final : public Trainer {
   }
 
   void Apply(const Update& update, Shard& shard) const override {
+    Flat& elastic = Elastic(update, shard);
+    if (shard.reply_code == nullptr) {
+      ForEach(
+          [alpha = alpha_](float& e, float& c, float x) {
+            e = alpha * (x - c);
+            c += e;
+          },
+          elastic, shard.center, update.value);
+      return;
+    }
     ForEach(
-        [alpha = alpha_](float& e, float& c, float x) {
-          e = alpha * (x - c);
-          c += e;
-        },
-        Elastic(update, shard), shard.center, update.value);
+        [alpha = alpha_](float& e, float c, float x) { e = alpha * (x - c); },
+        elastic, shard.center, update.value);
+    shard.RoundReply(elastic);
+    ForEach([](float& c, float e) { c += e; }, shard.center, elastic);
   }
   const Flat& Reply(const Update& update, Shard& shard) const override {
     return Elastic(update, shard);

@@ -20,6 +20,16 @@ bool Shard::Try(absl::FunctionRef<void()> change) {
   return finite;
 }
 
+void Shard::RoundReply(Flat& reply) {
+  if (reply_code == nullptr) return;
+  if (lost_.empty()) lost_ = Flat(center.size());
+  ForEach([](float& lost) { lost = 0; }, lost_);
+  coded_.resize(reply_code->bytes());
+  reply_code->Encode(reply, lost_, absl::MakeSpan(coded_));
+  // What is not finite is NaN now, and undone by whoever looks (Try).
+  reply_code->Decode(coded_, reply).IgnoreError();
+}
+
 void Shard::Save(Writer& writer) const {
   writer.Int(version);
   writer.Floats(center);

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "base/flat.h"
 #include "base/serial.h"
+#include "trainers/codec.h"
 #include "trainers/slots.h"
 
 namespace monsoon {
@@ -36,6 +38,12 @@ class Shard {
   // ask for it. Starts anew when the worker does.
   Flat& seen(int worker) { return slot("seen", worker); }
 
+  // Where a reply is also added to the center (elastic averaging), both sides
+  // must use the same number: turns `reply` into what the worker will decode.
+  void RoundReply(Flat& reply);
+  // How replies travel, if not as float32; outlives the shard.
+  const ShardCode* reply_code = nullptr;
+
   // Runs `change` on this shard. False when it would leave the center, or a
   // slot that it names, with an element that is not finite: then everything is
   // as before. Costs a copy of the center and of those slots.
@@ -46,6 +54,8 @@ class Shard {
 
  private:
   Flat before_;  // scratch of Try
+  Flat lost_;    // scratch of RoundReply, as the next
+  std::vector<char> coded_;
 };
 
 }  // namespace monsoon

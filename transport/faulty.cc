@@ -37,8 +37,8 @@ class FaultyCalls::Attempt final
     owner_.next_.Cancel(*this);
   }
 
-  absl::Span<float> ReplyBuffer(size_t size) override {
-    values_.resize(size);
+  absl::Span<char> ReplyBuffer(size_t bytes) override {
+    values_.resize(bytes);
     return absl::MakeSpan(values_);
   }
   void Finish(absl::Status status, pb::ExchangeReply reply) override {
@@ -53,7 +53,7 @@ class FaultyCalls::Attempt final
     }
     if (fate_.drop_after) return caller_.Finish(Lost(), {});
     if (status.ok() && !values_.empty()) {
-      const absl::Span<float> room = caller_.ReplyBuffer(values_.size());
+      const absl::Span<char> room = caller_.ReplyBuffer(values_.size());
       std::copy_n(values_.begin(), room.size(), room.begin());
     }
     caller_.Finish(std::move(status), std::move(reply));
@@ -63,7 +63,7 @@ class FaultyCalls::Attempt final
   FaultyCalls& owner_;
   ExchangeCall& caller_;
   Fate fate_;
-  std::vector<float> values_;
+  std::vector<char> values_;
   std::atomic<bool> cancelled_ = false;
 };
 

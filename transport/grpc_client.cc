@@ -157,8 +157,8 @@ void GrpcClient::Exchange(ExchangeCall& call) {
   const auto flight = std::make_shared<Flight>();
   grpc::Slice values;
   if (!call.update.empty()) {
-    values = NewFloats(call.update.size());
-    std::memcpy(FloatsOf(values).data(), call.update.data(), values.size());
+    values = NewPayload(call.update.size());
+    std::memcpy(BytesOf(values).data(), call.update.data(), values.size());
   }
   flight->request = WriteMessage(call.request, values);
   flight->context.set_deadline(After(kExchangeDeadline));
@@ -186,13 +186,13 @@ void GrpcClient::Finish(ExchangeCall& call, const grpc::Status& status) {
   absl::Status result = Named(FromGrpc(status));
   if (result.ok()) result = message.Read(flight->reply, reply);
   if (result.ok() && message.size() > 0) {
-    const absl::Span<float> room = call.ReplyBuffer(message.size());
+    const absl::Span<char> room = call.ReplyBuffer(message.size());
     if (room.size() == message.size()) {
       message.CopyTo(room);
     } else {
       result = absl::InternalError(
           absl::StrCat("server ", address_, " answered with ", message.size(),
-                       " floats, expected ", room.size()));
+                       " bytes of values, expected ", room.size()));
     }
   }
   call.Finish(std::move(result), std::move(reply));

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstring>
 
-#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/flat.h"
 #include "base/status_macros.h"
@@ -16,16 +15,15 @@ namespace monsoon {
 static_assert(std::endian::native == std::endian::little,
               "floats travel little-endian and are copied as they are");
 
-grpc::Slice NewFloats(size_t floats) {
-  const size_t bytes = floats * sizeof(float);
+grpc::Slice NewPayload(size_t bytes) {
   return grpc::Slice(
       HeapMemory().Allocate(bytes), bytes,
       [](void* memory, size_t size) { HeapMemory().Deallocate(memory, size); });
 }
 
-absl::Span<float> FloatsOf(const grpc::Slice& slice) {
-  return {reinterpret_cast<float*>(const_cast<uint8_t*>(slice.begin())),
-          slice.size() / sizeof(float)};
+absl::Span<char> BytesOf(const grpc::Slice& slice) {
+  return {reinterpret_cast<char*>(const_cast<uint8_t*>(slice.begin())),
+          slice.size()};
 }
 
 grpc::ByteBuffer WriteMessage(const google::protobuf::MessageLite& message,
@@ -45,19 +43,14 @@ absl::Status ReceivedMessage::Read(const grpc::ByteBuffer& buffer,
                         slice.size());
   }
   RETURN_IF_ERROR(Decode(pieces, message, payload_));
-  size_t bytes = 0;
-  for (absl::string_view piece : payload_) bytes += piece.size();
-  if (bytes % sizeof(float) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "values has ", bytes, " bytes; expected float32, 4 bytes each"));
-  }
-  size_ = bytes / sizeof(float);
+  size_ = 0;
+  for (absl::string_view piece : payload_) size_ += piece.size();
   return absl::OkStatus();
 }
 
-void ReceivedMessage::CopyTo(absl::Span<float> floats) const {
-  MONSOON_CHECK(floats.size() == size_, "there is room for every value");
-  char* to = reinterpret_cast<char*>(floats.data());
+void ReceivedMessage::CopyTo(absl::Span<char> bytes) const {
+  MONSOON_CHECK(bytes.size() == size_, "there is room for every value");
+  char* to = bytes.data();
   for (absl::string_view piece : payload_) {
     std::memcpy(to, piece.data(), piece.size());
     to += piece.size();

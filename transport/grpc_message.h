@@ -14,11 +14,11 @@ namespace monsoon {
 
 // Exchange messages as gRPC carries them: raw slices, see proto/wire.h.
 
-// Memory for `floats` >= 1 floats, aligned to 64 bytes, not initialized. Freed
-// with the last copy of the slice, on whatever thread holds that.
-grpc::Slice NewFloats(size_t floats);
-// The floats of a slice that NewFloats made; none for an empty slice.
-absl::Span<float> FloatsOf(const grpc::Slice& slice);
+// Memory for `bytes` >= 1 bytes, aligned to 64, not initialized. Freed with the
+// last copy of the slice, on whatever thread holds that.
+grpc::Slice NewPayload(size_t bytes);
+// The memory of a slice that NewPayload made; none for an empty slice.
+absl::Span<char> BytesOf(const grpc::Slice& slice);
 
 // `message` followed by `payload` as its values. Shares the payload's memory.
 grpc::ByteBuffer WriteMessage(const google::protobuf::MessageLite& message,
@@ -33,13 +33,13 @@ class ReceivedMessage {
   ReceivedMessage& operator=(const ReceivedMessage&) = delete;
 
   // Fills `message` with all but the values. INVALID_ARGUMENT for bytes that
-  // are no such message, and for values that are no whole number of floats.
+  // are no such message.
   absl::Status Read(const grpc::ByteBuffer& buffer,
                     google::protobuf::MessageLite& message);
-  // Floats in the values.
+  // Bytes of the values.
   size_t size() const { return size_; }
   // Copies them. REQUIRES: as many as size() says.
-  void CopyTo(absl::Span<float> floats) const;
+  void CopyTo(absl::Span<char> bytes) const;
 
  private:
   std::vector<grpc::Slice> slices_;

@@ -30,16 +30,16 @@ class ServedExchange final : public grpc::ServerUnaryReactor,
     const absl::Status status = message.Read(bytes, request);
     if (!status.ok()) return grpc::ServerUnaryReactor::Finish(ToGrpc(status));
     if (message.size() > 0) {
-      values_ = NewFloats(message.size());
-      message.CopyTo(FloatsOf(values_));
-      update = FloatsOf(values_);
+      values_ = NewPayload(message.size());
+      message.CopyTo(BytesOf(values_));
+      update = BytesOf(values_);
     }
     calls_.Exchange(*this);
   }
 
-  absl::Span<float> ReplyBuffer(size_t size) override {
-    reply_ = NewFloats(size);
-    return FloatsOf(reply_);
+  absl::Span<char> ReplyBuffer(size_t bytes) override {
+    reply_ = NewPayload(bytes);
+    return BytesOf(reply_);
   }
 
   void Finish(absl::Status status, pb::ExchangeReply reply) override {

@@ -14,12 +14,14 @@ class ExchangeCall {
  public:
   virtual ~ExchangeCall() = default;
 
-  pb::ExchangeRequest request;     // without its values
-  absl::Span<const float> update;  // those values; valid until Finish
+  pb::ExchangeRequest request;  // without its values
+  // Those values, aligned to floats; valid until Finish.
+  absl::Span<const char> update;
 
-  // Memory for the floats of the reply, asked for under the shard's lock just
-  // before they are copied there: must not block. Size 0 never asks.
-  virtual absl::Span<float> ReplyBuffer(size_t size) = 0;
+  // Memory for the values of the reply, aligned to floats, asked for under the
+  // shard's lock just before they are written there: must not block. Size 0
+  // never asks.
+  virtual absl::Span<char> ReplyBuffer(size_t bytes) = 0;
   // Ends the call; the last thing that the server does with it.
   virtual void Finish(absl::Status status, pb::ExchangeReply reply) = 0;
 };

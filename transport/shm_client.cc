@@ -86,11 +86,10 @@ class ShmClient::Connection {
   }
 
   void Exchange(ExchangeCall& call) {
-    if (call.update.size() * sizeof(float) > bytes_) {
+    if (call.update.size() > bytes_) {
       call.Finish(absl::InvalidArgumentError(absl::StrCat(
                       "the update has ", call.update.size(),
-                      " floats, the largest shard of this server has ",
-                      bytes_ / sizeof(float))),
+                      " bytes, the largest shard of this server has ", bytes_)),
                   {});
       return;
     }
@@ -155,10 +154,10 @@ class ShmClient::Connection {
         ": the server has closed the memory that it shared"));
   }
 
-  float* Floats(uint32_t slot, bool reply) {
+  char* Memory(uint32_t slot, bool reply) {
     const size_t place = 2 * slot + (reply ? 1 : 0);
-    return reinterpret_cast<float*>(memory_.data() +
-                                    place * shm::Stride(bytes_));
+    return reinterpret_cast<char*>(memory_.data()) +
+           place * shm::Stride(bytes_);
   }
 
   // kSlots: none.
@@ -189,7 +188,7 @@ class ShmClient::Connection {
   void Begin(uint32_t slot, ExchangeCall* call) {
     while (call != nullptr) {
       std::copy(call->update.begin(), call->update.end(),
-                Floats(slot, /*reply=*/false));
+                Memory(slot, /*reply=*/false));
       const std::string request = call->request.SerializeAsString();
       absl::Status status;
       ExchangeCall* next = nullptr;
@@ -220,7 +219,7 @@ class ShmClient::Connection {
     while (shm::Parse(ReceivePacket(socket_, absl::MakeSpan(buffer)), head,
                       body) &&
            head.kind == shm::Head::kReply && head.slot < shm::kSlots &&
-           head.size * sizeof(float) <= bytes_ && Take(head, body)) {
+           head.size <= bytes_ && Take(head, body)) {
     }
     ShutDown(socket_);  // where it was nonsense that ended this
     std::vector<ExchangeCall*> lost;
@@ -254,7 +253,7 @@ class ShmClient::Connection {
       if (!reply.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
         status = absl::InternalError("the reply in shared memory is cut off");
       } else if (head.size > 0) {
-        const float* from = Floats(head.slot, /*reply=*/true);
+        const char* from = Memory(head.slot, /*reply=*/true);
         std::copy_n(from, head.size, call->ReplyBuffer(head.size).data());
       }
     }

@@ -21,7 +21,7 @@ inline constexpr uint32_t kSlots = 4;
 
 struct Head {
   enum Kind : uint32_t {
-    kHello = 0x6d6f6e31,  // "mon1"; `size`: bytes of the largest update
+    kHello = 0x6d6f6e32,  // "mon2"; `size`: bytes of the largest update
     kWelcome,             // the memory comes along
     kCall,                // behind it an ExchangeRequest without values
     kReply,               // behind it an ExchangeReply, or an error's text
@@ -29,7 +29,7 @@ struct Head {
   };
   Kind kind = kHello;
   uint32_t slot = 0;
-  uint32_t size = 0;  // kCall: of the update; kReply: of the reply; in floats
+  uint32_t size = 0;  // kCall: of the update; kReply: of the reply; in bytes
   int32_t code = 0;   // kReply: absl::StatusCode
 };
 

@@ -46,19 +46,19 @@ class ShmServer::Connection {
     Call(Connection& connection, uint32_t slot)
         : connection_(connection), slot_(slot) {}
 
-    absl::Span<float> ReplyBuffer(size_t size) override {
-      size_ = size;
-      if (size <= connection_.floats_) {
-        return {connection_.Floats(slot_, /*reply=*/true), size};
+    absl::Span<char> ReplyBuffer(size_t bytes) override {
+      size_ = bytes;
+      if (bytes <= connection_.bytes_) {
+        return {connection_.Memory(slot_, /*reply=*/true), bytes};
       }
-      stray_.resize(size);
+      stray_.resize(bytes);
       return absl::MakeSpan(stray_);
     }
     void Finish(absl::Status status, pb::ExchangeReply reply) override {
       if (status.ok() && !stray_.empty()) {
         status = absl::InternalError(absl::StrCat("the reply has ", size_,
-                                                  " floats, the slot has ",
-                                                  connection_.floats_));
+                                                  " bytes, the slot has ",
+                                                  connection_.bytes_));
       }
       const shm::Head head = {shm::Head::kReply, slot_,
                               status.ok() ? static_cast<uint32_t>(size_) : 0,
@@ -77,13 +77,13 @@ class ShmServer::Connection {
     Connection& connection_;
     const uint32_t slot_;
     size_t size_ = 0;
-    std::vector<float> stray_;  // what no slot has room for
+    std::vector<char> stray_;  // what no slot has room for
   };
 
-  float* Floats(uint32_t slot, bool reply) {
+  char* Memory(uint32_t slot, bool reply) {
     const size_t place = 2 * slot + (reply ? 1 : 0);
-    return reinterpret_cast<float*>(
-        memory_.data() + place * shm::Stride(floats_ * sizeof(float)));
+    return reinterpret_cast<char*>(memory_.data()) +
+           place * shm::Stride(bytes_);
   }
 
   void Serve() {
@@ -106,7 +106,7 @@ class ShmServer::Connection {
         head.size > kMaxPayloadBytes || head.size % sizeof(float) != 0) {
       return false;
     }
-    floats_ = head.size / sizeof(float);
+    bytes_ = head.size;
     auto memory = SharedMemory::Create(shm::MemoryBytes(head.size));
     head = {.kind = shm::Head::kWelcome};
     if (!memory.ok()) {
@@ -135,13 +135,13 @@ class ShmServer::Connection {
       return true;
     }
     const auto call = std::make_shared<Call>(*this, head.slot);
-    if (head.kind != shm::Head::kCall || head.size > floats_ ||
+    if (head.kind != shm::Head::kCall || head.size > bytes_ ||
         !call->request.ParseFromArray(body.data(),
                                       static_cast<int>(body.size()))) {
       return false;
     }
     if (head.size > 0) {
-      call->update = {Floats(head.slot, /*reply=*/false), head.size};
+      call->update = {Memory(head.slot, /*reply=*/false), head.size};
     }
     {
       absl::MutexLock lock(&mu_);
@@ -202,7 +202,7 @@ class ShmServer::Connection {
   const Descriptor socket_;
   std::array<char, kMaxPacketBytes> buffer_;
   SharedMemory memory_;
-  size_t floats_ = 0;  // that a slot has room for, each way
+  size_t bytes_ = 0;  // that a slot has room for, each way
   const std::unique_ptr<Event> idle_;
   std::atomic<bool> ended_ = false;
   absl::Mutex mu_;

@@ -19,6 +19,23 @@ constexpr int kEndReports = 5;
 // How long rank 0 waits for the others after a signal.
 constexpr absl::Duration kPatience = absl::Seconds(3);
 
+// The server has agreed to the job's wire codes.
+absl::Status SameCodes(const pb::JobSpec& spec, const pb::JoinReply& reply,
+                       size_t server) {
+  const auto or_fp32 = [](const std::string& code) {
+    return code.empty() ? "fp32" : code;  // a server that knows no codes
+  };
+  if (or_fp32(reply.push_code()) == PushCode(spec) &&
+      or_fp32(reply.reply_code()) == ReplyCode(spec)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "server ", server, " takes wire codes ", or_fp32(reply.push_code()), ",",
+      or_fp32(reply.reply_code()), ", this job has ", PushCode(spec), ",",
+      ReplyCode(spec), " (--wire): the server is of another version; start it ",
+      "from this one, or use --wire fp32"));
+}
+
 }  // namespace
 
 bool IsLost(const absl::Status& status) {
@@ -97,6 +114,7 @@ absl::Status Membership::JoinServer(size_t server, const pb::JobSpec& spec) {
         // Rank 0 brings the job to one server after the other.
         if (rank_ != 0 && absl::IsNotFound(joined)) return false;
         RETURN_IF_ERROR(joined);
+        RETURN_IF_ERROR(SameCodes(spec, reply, server));
         return true;
       },
       [server] { return absl::StrCat("server ", server, " has no job yet"); });

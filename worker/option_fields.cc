@@ -173,6 +173,10 @@ const std::vector<OptionField>& OptionFields() {
        &Options::label_smoothing, Use::kFileAndJob, 0, 1, false, true},
       {"precision", "NAME", "of the workers' arithmetic: fp32 or bf16",
        &Options::precision, Use::kFileAndJob},
+      {"wire", "CODE[,CODE]",
+       "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
+       "pushes, and of replies",
+       &Options::wire, Use::kFile},
       {"seed", "K", "of initial weights and shuffles", &Options::seed,
        Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
       {"device", "NAME", "auto, cpu or cuda", &Options::device},

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "models/model.h"
 #include "models/precision.h"
+#include "trainers/codec.h"
 #include "trainers/optimizer.h"
 #include "trainers/trainer.h"
 #include "worker/option_fields.h"
@@ -113,6 +114,18 @@ absl::Status CheckWorkers(const Options& options, const Traits& traits) {
                    use, " or another trainer"));
 }
 
+absl::Status ResolveWire(const Traits& traits, Options& options) {
+  const absl::StatusOr<WireNames> names = ParseWire(options.wire);
+  absl::Status status = names.status();
+  if (names.ok()) status = MakeWire(*names, options.trainer, traits).status();
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--wire ", options.wire, ": ", status.message()));
+  }
+  options.wire = names->text();
+  return absl::OkStatus();
+}
+
 // The shared fields hold everything but where the files of the data lie.
 std::string SharedValue(const OptionField& field, const Options& options) {
   const std::string value = field.Get(options);
@@ -142,6 +155,7 @@ absl::Status ResolveOptions(Options& options) {
   if (!options.given.contains("workers") && traits.max_workers == 1) {
     options.workers = 1;
   }
+  RETURN_IF_ERROR(ResolveWire(traits, options));
   return CheckWorkers(options, traits);
 }
 
@@ -187,6 +201,9 @@ void SettingsToSpec(const Options& options, pb::JobSpec& spec) {
     if (field.use != OptionField::kFileAndJob) continue;
     (*spec.mutable_settings())[field.key()] = SharedValue(field, options);
   }
+  const WireNames wire = *ParseWire(options.wire);
+  spec.set_push_code(wire.push);
+  spec.set_reply_code(wire.reply);
 }
 
 absl::Status SettingsFromSpec(const pb::JobSpec& spec, Options& options) {
@@ -203,6 +220,9 @@ absl::Status SettingsFromSpec(const pb::JobSpec& spec, Options& options) {
   }
   if (!options.given.contains("trainer")) options.trainer = spec.trainer();
   if (!options.given.contains("workers")) options.workers = spec.workers();
+  if (!options.given.contains("wire")) {
+    options.wire = absl::StrCat(PushCode(spec), ",", ReplyCode(spec));
+  }
   // Another trainer has other keys: there the servers say what differs.
   if (options.trainer == spec.trainer()) {
     options.set.insert(spec.hyper().begin(), spec.hyper().end());

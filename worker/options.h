@@ -35,6 +35,9 @@ struct Options {
   double clip_norm = 0;  // 0: no limit
   double label_smoothing = 0;
   std::string precision = "fp32";
+  // How values travel: of pushes, and behind a comma of replies. Resolved, it
+  // is one name where both are the same.
+  std::string wire = "fp32";
   uint64_t seed = 1;
   std::string device = "auto";
   std::string transport = "auto";

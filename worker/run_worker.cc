@@ -56,6 +56,7 @@ class Session {
   std::optional<Dataset> own_data_;
   const Dataset* data_ = nullptr;
   MadeTrainer trainer_;
+  Wire wire_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Model> model_;
   std::optional<Loader> loader_;
@@ -94,6 +95,9 @@ absl::Status Session::LoadData() {
 
 absl::Status Session::BuildJob() {
   ASSIGN_OR_RETURN(trainer_, TrainerOf(options_));
+  ASSIGN_OR_RETURN(const WireNames wire, ParseWire(options_.wire));
+  ASSIGN_OR_RETURN(
+      wire_, MakeWire(wire, options_.trainer, trainer_.trainer->traits()));
   ASSIGN_OR_RETURN(optimizer_, MakeOptimizer(options_.optimizer,
                                              static_cast<float>(options_.lr)));
   const Shape example{data_->channels, data_->height, data_->width};
@@ -127,7 +131,9 @@ ShardLink::Config Session::LinkConfig(int worker) const {
           .shards = shards_,
           .job_id = membership_.job_id(),
           .worker = worker,
-          .incarnation = env_.incarnation};
+          .incarnation = env_.incarnation,
+          .wire = wire_,
+          .parameters = model_->layout().parameters()};
 }
 
 absl::Status Session::Initialize() {

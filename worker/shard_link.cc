@@ -33,6 +33,14 @@ std::vector<size_t> InTurn(const std::vector<ShardRange>& shards,
   return order;
 }
 
+// Aligned memory for a shard's coded values, and the part that they fill.
+Flat Room(const ShardCode& code) {
+  return Flat(static_cast<int64_t>(code.bytes() / sizeof(float) + 1));
+}
+absl::Span<char> Used(Flat& room, const ShardCode& code) {
+  return AsBytes(room.span()).subspan(0, code.bytes());
+}
+
 bool MayRetry(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
@@ -44,7 +52,35 @@ class ShardLink::Call final : public ExchangeCall {
  public:
   explicit Call(ServerCalls& server) : server_(server) {}
 
+  // The update travels in `code`, in this memory.
+  void Encode(const ShardCode& code, const Flat& values, Flat residual,
+              absl::Span<char> memory) {
+    push_code_ = &code;
+    values_ = values.span();
+    residual_ = std::move(residual);
+    coded_update_ = memory;
+    request.set_coded(true);
+  }
+  // The reply goes to `values`, from this memory where it travels in `code`.
+  void Expect(Flat values) {
+    reply_values = values.span();
+    reply_memory_ = AsBytes(values.span());
+  }
+  void Expect(Flat values, const ShardCode& code, absl::Span<char> memory) {
+    Expect(std::move(values));
+    reply_code_ = &code;
+    reply_memory_ = memory;
+    request.set_coded_reply(true);
+  }
+
   void Begin(Clock& clock) {
+    // Once: a repeat brings the same bytes, and what was lost is kept once.
+    if (push_code_ != nullptr && update.empty()) {
+      push_code_->Encode(
+          Flat::View(values_.data(), static_cast<int64_t>(values_.size())),
+          residual_, coded_update_);
+      update = coded_update_;
+    }
     done_ = clock.NewEvent();
     server_.Exchange(*this);
   }
@@ -57,43 +93,83 @@ class ShardLink::Call final : public ExchangeCall {
         status_ = absl::DeadlineExceededError(status_.message());
       }
     }
+    if (status_.ok() && reply_code_ != nullptr) Decode();
     return status_;
   }
 
-  absl::Span<float> ReplyBuffer(size_t size) override {
+  absl::Span<char> ReplyBuffer(size_t bytes) override {
     // A reply of another size is taken by nobody; Finish reports it.
-    wrong_size_ = size != reply_memory.size();
-    if (wrong_size_) stray_.resize(size);
-    return wrong_size_ ? absl::MakeSpan(stray_) : reply_memory;
+    wrong_size_ = bytes != reply_memory_.size();
+    if (wrong_size_) stray_.resize(bytes);
+    return wrong_size_ ? absl::MakeSpan(stray_) : reply_memory_;
   }
   void Finish(absl::Status status, pb::ExchangeReply head) override {
     status_ = std::move(status);
     if (status_.ok() && wrong_size_) {
       status_ = absl::InternalError(absl::StrCat(
           "shard ", request.shard(), ": the reply has ", stray_.size(),
-          " floats, expected ", reply_memory.size()));
+          " bytes of values, expected ", reply_memory_.size()));
+    } else if (status_.ok() && head.coded() != request.coded_reply()) {
+      status_ = absl::InternalError(
+          absl::StrCat("shard ", request.shard(), ": the reply is ",
+                       head.coded() ? "" : "not ", "coded, which was ",
+                       request.coded_reply() ? "" : "not ", "asked for"));
     }
     reply = std::move(head);
     done_->Set();
   }
 
   bool succeeded = false;
-  absl::Span<float> reply_memory;
+  absl::Span<float> reply_values;
   pb::ExchangeReply reply;
 
+  size_t reply_bytes() const { return reply_memory_.size(); }
+
  private:
+  void Decode() {
+    Flat values = Flat::View(reply_values.data(),
+                             static_cast<int64_t>(reply_values.size()));
+    const absl::Status decoded = reply_code_->Decode(reply_memory_, values);
+    if (decoded.ok()) return;
+    status_ = absl::InternalError(
+        absl::StrCat("shard ", request.shard(),
+                     ": the coded reply is corrupt: ", decoded.message()));
+  }
+
   ServerCalls& server_;
   std::unique_ptr<Event> done_;
   absl::Status status_;
+  const ShardCode* push_code_ = nullptr;
+  const ShardCode* reply_code_ = nullptr;
+  absl::Span<const float> values_;  // of the update, before they are coded
+  Flat residual_;
+  absl::Span<char> coded_update_;
+  absl::Span<char> reply_memory_;
   bool wrong_size_ = false;
-  std::vector<float> stray_;
+  std::vector<char> stray_;
 };
 
 ShardLink::ShardLink(Config config, Clock& clock)
     : config_(std::move(config)),
       clock_(clock),
       order_(InTurn(config_.shards, config_.servers.size())),
-      sequences_(config_.shards.size()) {}
+      sequences_(config_.shards.size()) {
+  const Wire& wire = config_.wire;
+  if (wire.push == nullptr && wire.reply == nullptr) return;
+  int64_t parameters = 0;
+  for (const ShardRange& shard : config_.shards) {
+    parameters += shard.size;
+    const int64_t statistics = StatisticsIn(shard, config_.parameters);
+    Coding coding{{wire.push.get(), shard.size, statistics},
+                  {wire.reply.get(), shard.size, statistics},
+                  {},
+                  {}};
+    if (coding.push) coding.sent = Room(coding.push);
+    if (coding.reply) coding.received = Room(coding.reply);
+    codings_.push_back(std::move(coding));
+  }
+  if (wire.push != nullptr) residual_ = Flat(parameters);
+}
 
 ShardLink::~ShardLink() = default;
 
@@ -140,11 +216,23 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
       request.set_local_steps(replica_->pending);
       request.set_samples(replica_->pending_samples);
     }
-    if (update != nullptr) {
-      call->update = update->Slice(range.offset, range.size).span();
+    Coding* coding =
+        codings_.empty() || config_.worker < 0 ? nullptr : &codings_[i];
+    if (pushes && coding != nullptr && coding->push) {
+      call->Encode(coding->push, update->Slice(range.offset, range.size),
+                   residual_.Slice(range.offset, range.size),
+                   Used(coding->sent, coding->push));
+    } else if (update != nullptr) {
+      call->update = AsBytes(update->Slice(range.offset, range.size).span());
     }
     if (reply != nullptr) {
-      call->reply_memory = reply->Slice(range.offset, range.size).span();
+      Flat values = reply->Slice(range.offset, range.size);
+      if (coding != nullptr && coding->reply) {
+        call->Expect(std::move(values), coding->reply,
+                     Used(coding->received, coding->reply));
+      } else {
+        call->Expect(std::move(values));
+      }
     }
     calls.push_back(std::move(call));
   }
@@ -190,17 +278,15 @@ absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
 void ShardLink::Count(const std::vector<std::unique_ptr<Call>>& calls) {
   const Request& request = calls.front()->request;
   const bool pushes = request.sequence() > 0;
-  const bool pulls = !calls.front()->reply_memory.empty();
+  const bool pulls = !calls.front()->reply_values.empty();
   counters_.pushes += pushes ? 1 : 0;
   counters_.pulls += pulls ? 1 : 0;
   if (calls.front()->reply.refused()) {
     counters_.samples_refused += request.samples();
   }
   for (const auto& call : calls) {
-    counters_.bytes_up +=
-        static_cast<int64_t>(call->update.size() * sizeof(float));
-    counters_.bytes_down +=
-        static_cast<int64_t>(call->reply_memory.size() * sizeof(float));
+    counters_.bytes_up += static_cast<int64_t>(call->update.size());
+    counters_.bytes_down += static_cast<int64_t>(call->reply_bytes());
     if (pushes) ++counters_.staleness[call->reply.staleness()];
   }
 }
@@ -218,6 +304,7 @@ void ShardLink::Save(Writer& writer) const {
     writer.Int(staleness);
     writer.Int(count);
   }
+  writer.Floats(residual_);
 }
 
 absl::Status ShardLink::Load(Reader& reader) {
@@ -241,7 +328,7 @@ absl::Status ShardLink::Load(Reader& reader) {
     RETURN_IF_ERROR(reader.Int(staleness));
     RETURN_IF_ERROR(reader.Int(counters_.staleness[staleness]));
   }
-  return absl::OkStatus();
+  return reader.Floats(residual_);
 }
 
 }  // namespace monsoon

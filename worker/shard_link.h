@@ -19,7 +19,8 @@ namespace monsoon {
 // The Link of a worker over the shards of all servers: a few of each server in
 // flight at once, in the same order for all workers, each retried under its own
 // sequence number while its server cannot be reached, until the link's
-// deadline. One thread at a time.
+// deadline. Where the job has codes, values travel coded: the initial center
+// and what an observer pulls excepted. One thread at a time.
 class ShardLink final : public Link {
  public:
   struct Config {
@@ -28,6 +29,9 @@ class ShardLink final : public Link {
     uint64_t job_id = 0;
     int worker = 0;  // -1: an observer, who may only pull
     uint64_t incarnation = 0;
+    Wire wire;  // of the job
+    // Floats in front of the statistics, which travel as they are.
+    int64_t parameters = kUnbounded;
     // How long one call may take in all, retries and waits included.
     absl::Duration timeout = absl::Seconds(60);
   };
@@ -56,12 +60,20 @@ class ShardLink final : public Link {
                         Freshness need = {}) override;
 
   const Counters& counters() const { return counters_; }
+  // What coded pushes have lost so far, and the next will bring; empty where
+  // nothing is lost.
+  const Flat& residual() const { return residual_; }
 
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
 
  private:
   class Call;
+  // How a shard's values travel, and room for them meanwhile.
+  struct Coding {
+    ShardCode push, reply;
+    Flat sent, received;
+  };
 
   // One exchange with every shard; `update` and `reply` may be null.
   absl::Status Exchange(pb::ExchangeRequest::Kind kind, const Flat* update,
@@ -76,6 +88,8 @@ class ShardLink final : public Link {
   const Replica* replica_ = nullptr;
   int64_t accounted_step_ = 0;       // pending up to here was pushed
   const std::vector<size_t> order_;  // in which shards are called
+  std::vector<Coding> codings_;      // by shard; empty: all is float32
+  Flat residual_;                    // [P]
   std::vector<int64_t> sequences_;   // pushes so far, by shard
   Counters counters_;
 };

@@ -192,7 +192,7 @@ Json Summarize(const SummaryInputs& inputs) {
   json["lr"] = Finite(options.lr);
   json["hyper"] = HyperOf(made);
   json["precision"] = options.precision;
-  json["wire"] = "fp32";
+  json["wire"] = options.wire;
   json["samples"] = sum.samples();
   json["samples_refused"] = sum.samples_refused();
   json["elapsed_s"] = Finite(status.elapsed_s());

@@ -18,7 +18,7 @@ using Set = std::map<std::string, std::string>;
 struct Host {
   Host(const std::string& name, const Set& set, Values start)
       : made(*MakeTrainer(name, set, {})),
-        shard(0, static_cast<int64_t>(start.size()), 0, *made.trainer, 100,
+        shard(0, static_cast<int64_t>(start.size()), 0, *made.trainer, 100, {},
               RealClock()) {
     RecordedCall init(Request::INITIALIZE, 7, 0, std::move(start));
     shard.Exchange(init);
@@ -107,7 +107,7 @@ TEST_CASE("A round that would be infinite ends for all of its workers") {
   const bool departs = GENERATE(false, true);
   CAPTURE(departs);
   const Together trainer;
-  HostedShard shard(0, 1, 0, trainer, 100, RealClock());
+  HostedShard shard(0, 1, 0, trainer, 100, {}, RealClock());
   RecordedCall init(Request::INITIALIZE, 7, 0, {3.3e38f});
   shard.Exchange(init);
   shard.SetLive({0, 1});

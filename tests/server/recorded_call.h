@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/flat.h"
 #include "transport/server_calls.h"
 
 namespace monsoon {
@@ -23,12 +24,12 @@ class RecordedCall final : public ExchangeCall {
     request.set_weight(1);
     request.set_local_steps(1);
     request.set_samples(10);
-    update = values_;
+    update = AsBytes(absl::MakeConstSpan(values_));
   }
 
-  absl::Span<float> ReplyBuffer(size_t size) override {
-    reply_values.assign(size, 0);
-    return absl::MakeSpan(reply_values);
+  absl::Span<char> ReplyBuffer(size_t bytes) override {
+    reply_values.assign(bytes / sizeof(float), 0);
+    return AsBytes(absl::MakeSpan(reply_values));
   }
   void Finish(absl::Status s, pb::ExchangeReply r) override {
     status = std::move(s);

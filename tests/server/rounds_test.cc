@@ -30,7 +30,7 @@ class Rounds final : public Trainer {
 };
 
 struct Fixture {
-  Fixture() : shard(0, 1, 0, trainer, 100, RealClock()) {
+  Fixture() : shard(0, 1, 0, trainer, 100, {}, RealClock()) {
     RecordedCall init(Request::INITIALIZE, 7, 0, {8});
     shard.Exchange(init);
   }

@@ -203,11 +203,10 @@ class ShardHost final : public ServerCalls {
       const int64_t parameters = LayoutFromProto(spec)->parameters();
       for (int i = 0; i < spec.shards_size(); ++i) {
         const pb::Shard& shard = spec.shards(i);
-        const int64_t end = shard.offset() + shard.size();
         shards_.push_back(std::make_unique<HostedShard>(
             i, shard.size(),
-            std::clamp<int64_t>(end - parameters, 0, shard.size()),
-            *made_.trainer, spec.samples(), RealClock()));
+            StatisticsIn({shard.offset(), shard.size(), 0}, parameters),
+            *made_.trainer, spec.samples(), Wire{}, RealClock()));
       }
     }
     return absl::OkStatus();
@@ -326,12 +325,12 @@ class LostAnswers final : public ServerCalls {
 
  private:
   struct Lost final : ExchangeCall {
-    absl::Span<float> ReplyBuffer(size_t size) override {
-      reply.resize(size);
+    absl::Span<char> ReplyBuffer(size_t bytes) override {
+      reply.resize(bytes);
       return absl::MakeSpan(reply);
     }
     void Finish(absl::Status, pb::ExchangeReply) override {}
-    std::vector<float> reply;
+    std::vector<char> reply;
   };
 
   Server server_{RealClock()};

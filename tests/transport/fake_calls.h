@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
+#include "base/flat.h"
 #include "transport/server_calls.h"
 
 namespace monsoon {
@@ -76,12 +77,13 @@ class FakeCalls final : public ServerCalls {
     const auto address = reinterpret_cast<uintptr_t>(call.update.data());
     if (address % 64 != 0) ++misaligned;
     const bool is_pull = call.request.kind() == pb::ExchangeRequest::PULL;
-    const size_t size =
-        is_pull ? call.request.local_steps() : call.update.size();
+    const size_t size = is_pull ? call.request.local_steps() * sizeof(float)
+                                : call.update.size();
     if (size > 0) {
-      const absl::Span<float> room = call.ReplyBuffer(size);
+      const absl::Span<char> room = call.ReplyBuffer(size);
       if (is_pull) {
-        std::fill(room.begin(), room.end(), 1.0f);
+        const absl::Span<float> floats = AsFloats(room);
+        std::fill(floats.begin(), floats.end(), 1.0f);
       } else {
         std::copy(call.update.begin(), call.update.end(), room.begin());
       }
@@ -102,11 +104,11 @@ class TestCall final : public ExchangeCall {
       : sent(std::move(values)), done_(RealClock().NewEvent()) {
     request.set_kind(sent.empty() ? pb::ExchangeRequest::PULL
                                   : pb::ExchangeRequest::PUSH_PULL);
-    update = sent;
+    update = AsBytes(absl::MakeConstSpan(sent));
   }
-  absl::Span<float> ReplyBuffer(size_t size) override {
-    received.resize(size);
-    return absl::MakeSpan(received);
+  absl::Span<char> ReplyBuffer(size_t bytes) override {
+    received.resize(bytes / sizeof(float));
+    return AsBytes(absl::MakeSpan(received));
   }
   void Finish(absl::Status result, pb::ExchangeReply answer) override {
     status = std::move(result);
