@@ -49,7 +49,10 @@ void HostedShard::Exchange(ExchangeCall& call) {
 }
 
 void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
-  if (call.request.kind() == Request::INITIALIZE) {
+  absl::Status sender = CheckSender(call.request);
+  if (!sender.ok()) {
+    ready.push_back({&call, std::move(sender), {}});
+  } else if (call.request.kind() == Request::INITIALIZE) {
     Initialize(call, ready);
   } else if (Pushes(call.request)) {
     Push(call, largest, ready);
@@ -64,6 +67,20 @@ void HostedShard::Initialize(ExchangeCall& call, ReadyCalls& ready) {
     initialized_ = true;
   }
   ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
+}
+
+// Under the lock of the shard: the job looked before, but its answer may be old
+// by now.
+absl::Status HostedShard::CheckSender(const Request& request) const {
+  const auto it = peers_.find(request.worker());
+  if (it == peers_.end() || it->second.incarnation == 0 ||
+      it->second.incarnation == request.incarnation()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(Sender(request.worker(), index_),
+                   "this process was replaced by a newer one; nothing of the "
+                   "call was applied"));
 }
 
 absl::Status HostedShard::CheckSequence(const Request& request,
@@ -234,6 +251,11 @@ bool HostedShard::MayAnswer(const ExchangeCall& call) const {
 void HostedShard::AnswerParked(ReadyCalls& ready) {
   const auto answer = [&](ExchangeCall* call)
                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+                            absl::Status sender = CheckSender(call->request);
+                            if (!sender.ok()) {
+                              ready.push_back({call, std::move(sender), {}});
+                              return true;
+                            }
                             if (!MayAnswer(*call)) return false;
                             Answer(*call, shard_.center, ready);
                             return true;
@@ -291,20 +313,25 @@ void HostedShard::Cancel(ExchangeCall& call) {
       {});
 }
 
-void HostedShard::SetLive(std::vector<int> live) {
+void HostedShard::SetLive(std::vector<int> live, int64_t change) {
   ReadyCalls ready;
   {
     absl::MutexLock lock(&mu_);
-    live_ = std::move(live);
+    if (change >= live_change_) {
+      live_ = std::move(live);
+      live_change_ = change;
+    }
     CloseRounds().IgnoreError();  // who waits learns why
     AnswerParked(ready);
   }
   Finish(ready);
 }
 
-void HostedShard::Restart(int worker) {
+void HostedShard::Enter(int worker, uint64_t incarnation) {
   absl::MutexLock lock(&mu_);
-  peers_.erase(worker);
+  Peer& peer = peers_[worker];
+  if (peer.incarnation == incarnation) return;
+  peer = {.incarnation = incarnation};
   shard_.slots.Erase(absl::StrCat("seen/", worker));
 }
 
@@ -331,8 +358,9 @@ void HostedShard::Save(Writer& writer) const {
   writer.Int(counters_.samples_refused);
   writer.Int(static_cast<int64_t>(peers_.size()));
   for (const auto& [worker, peer] : peers_) {
-    for (int64_t value : {int64_t{worker}, peer.base, peer.sequence,
-                          int64_t{peer.refused}, peer.staleness}) {
+    for (int64_t value :
+         {int64_t{worker}, static_cast<int64_t>(peer.incarnation), peer.base,
+          peer.sequence, int64_t{peer.refused}, peer.staleness}) {
       writer.Int(value);
     }
   }
@@ -349,7 +377,7 @@ absl::Status HostedShard::Load(Reader& reader) {
   absl::MutexLock lock(&mu_);
   RETURN_IF_ERROR(shard_.Load(reader));
   bound_ = std::numeric_limits<double>::infinity();
-  int64_t initialized = 0, count = 0, worker = 0, refused = 0;
+  int64_t initialized = 0, count = 0, worker = 0, incarnation = 0, refused = 0;
   RETURN_IF_ERROR(reader.Int(initialized));
   initialized_ = initialized != 0;
   RETURN_IF_ERROR(reader.Int(counters_.samples_applied));
@@ -358,10 +386,11 @@ absl::Status HostedShard::Load(Reader& reader) {
   peers_.clear();
   for (int64_t i = 0; i < count; ++i) {
     Peer peer;
-    for (int64_t* value :
-         {&worker, &peer.base, &peer.sequence, &refused, &peer.staleness}) {
+    for (int64_t* value : {&worker, &incarnation, &peer.base, &peer.sequence,
+                           &refused, &peer.staleness}) {
       RETURN_IF_ERROR(reader.Int(*value));
     }
+    peer.incarnation = static_cast<uint64_t>(incarnation);
     peer.refused = refused != 0;
     peers_[static_cast<int>(worker)] = peer;
   }

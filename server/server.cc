@@ -55,9 +55,15 @@ absl::Status Server::Join(const pb::JoinRequest& request,
     const bool creates = request.worker() == 0 && free &&
                          (job_ == nullptr || job_->id() != request.job_id());
     if (creates) {
+      if (past_jobs_.count(request.job_id()) > 0) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("job ", absl::Hex(request.job_id()),
+                         " has ended on this server; start a new one"));
+      }
       ASSIGN_OR_RETURN(JobRef next, Job::Create(request, options_.max_bytes,
                                                 options_.lease, clock_));
       replaced = std::exchange(job_, std::move(next));
+      if (replaced != nullptr) past_jobs_.insert(replaced->id());
       // Before anyone can see it: a job without members counts as over.
       status = job_->Join(request);
     } else if (job_ == nullptr || (free && job_->id() != request.job_id())) {
