@@ -7,13 +7,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "worker/backoff.h"
 
 namespace monsoon {
 namespace {
 
 using Request = pb::ExchangeRequest;
 
-constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 // Of one server's shards: enough to keep the wire busy while one is applied,
 // few enough that what is on its way stays in cache.
 constexpr size_t kInFlight = 4;
@@ -33,6 +33,20 @@ std::vector<size_t> InTurn(const std::vector<ShardRange>& shards,
   return order;
 }
 
+std::string Asked(const Request& request) {
+  const std::string push = absl::StrCat("push ", request.sequence());
+  switch (request.kind()) {
+    case Request::PUSH:
+      return push;
+    case Request::PUSH_PULL:
+      return push + " and pull";
+    case Request::INITIALIZE:
+      return "the initial center";
+    default:
+      return "pull";
+  }
+}
+
 bool MayRetry(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
@@ -45,6 +59,7 @@ class ShardLink::Call final : public ExchangeCall {
   explicit Call(ServerCalls& server) : server_(server) {}
 
   void Begin(Clock& clock) {
+    ++attempts_;
     done_ = clock.NewEvent();
     server_.Exchange(*this);
   }
@@ -77,6 +92,9 @@ class ShardLink::Call final : public ExchangeCall {
     done_->Set();
   }
 
+  int attempts() const { return attempts_; }
+  const absl::Status& status() const { return status_; }
+
   bool succeeded = false;
   absl::Span<float> reply_memory;
   pb::ExchangeReply reply;
@@ -84,6 +102,7 @@ class ShardLink::Call final : public ExchangeCall {
  private:
   ServerCalls& server_;
   std::unique_ptr<Event> done_;
+  int attempts_ = 0;
   absl::Status status_;
   bool wrong_size_ = false;
   std::vector<float> stray_;
@@ -92,6 +111,8 @@ class ShardLink::Call final : public ExchangeCall {
 ShardLink::ShardLink(Config config, Clock& clock)
     : config_(std::move(config)),
       clock_(clock),
+      jitter_({config_.incarnation, Random::kRetry,
+               static_cast<uint64_t>(config_.worker)}),
       order_(InTurn(config_.shards, config_.servers.size())),
       sequences_(config_.shards.size()) {}
 
@@ -149,22 +170,44 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     calls.push_back(std::move(call));
   }
   if (accounts) accounted_step_ = replica_->step;
-  const absl::Time deadline = clock_.Now() + config_.timeout;
-  bool retry = false;
-  absl::Status status = Round(calls, deadline, retry);
-  while (retry && clock_.Now() < deadline) {
-    clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + kRetryPause));
-    status = Round(calls, deadline, retry);
+  const absl::Time begin = clock_.Now();
+  const absl::Time deadline = begin + config_.timeout;
+  Backoff backoff(jitter_);
+  const Call* failed = Round(calls, deadline);
+  while (failed != nullptr && MayRetry(failed->status())) {
+    clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + backoff.Next()));
+    if (clock_.Now() >= deadline || failed->attempts() >= config_.attempts) {
+      return GaveUp(*failed, begin);
+    }
+    failed = Round(calls, deadline);
   }
-  if (status.ok()) Count(calls);
-  return status;
+  if (failed != nullptr) return failed->status();
+  Count(calls);
+  return absl::OkStatus();
 }
 
-absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
-                              absl::Time deadline, bool& retry) {
+absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin) const {
+  const Request& request = call.request;
+  const auto shard = static_cast<size_t>(request.shard());
+  const absl::Duration waited =
+      absl::Trunc(clock_.Now() - begin, absl::Milliseconds(100));
+  return absl::Status(
+      call.status().code(),
+      absl::StrCat(
+          "worker ", request.worker(), ", shard ", request.shard(),
+          " of server ", config_.shards[shard].server, ": ", Asked(request),
+          ": no answer for ", absl::FormatDuration(waited), " after ",
+          call.attempts(), call.attempts() == 1 ? " attempt" : " attempts",
+          ", expected one within ", absl::FormatDuration(config_.timeout),
+          " and ", config_.attempts,
+          " attempts; the last: ", call.status().message(),
+          "; see whether the server runs and can be reached"));
+}
+
+const ShardLink::Call* ShardLink::Round(
+    std::vector<std::unique_ptr<Call>>& calls, absl::Time deadline) {
   const size_t in_flight = kInFlight * config_.servers.size();
-  absl::Status failure;  // the first that no retry mends, else the first
-  retry = false;
+  const Call* failed = nullptr;
   size_t begun = 0;
   size_t end = calls.size();
   for (size_t i = 0; i < end; ++i) {
@@ -176,15 +219,15 @@ absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
     const absl::Status& status = call.Await(deadline);
     call.succeeded = status.ok();
     if (status.ok()) continue;
-    if (failure.ok() || (MayRetry(failure) && !MayRetry(status))) {
-      failure = status;
+    if (failed == nullptr ||
+        (MayRetry(failed->status()) && !MayRetry(status))) {
+      failed = &call;
     }
     // The rest follows when this one was repeated: who waits for other workers
     // must not have passed a shard that they wait for.
     end = begun;
   }
-  retry = !failure.ok() && MayRetry(failure);
-  return failure;
+  return failed;
 }
 
 void ShardLink::Count(const std::vector<std::unique_ptr<Call>>& calls) {
