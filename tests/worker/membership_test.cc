@@ -196,7 +196,8 @@ TEST_CASE("A server that cannot be joined is named when the time is over") {
   const auto outcomes = RunLocalJob(options, {&forgetful}, data, kNoStop);
   REQUIRE(absl::IsUnavailable(outcomes[0].status()));
   CHECK_THAT(std::string(outcomes[0].status().message()),
-             Catch::Contains("lost; waited 300ms (--connect-timeout)"));
+             Catch::StartsWith("lost; waited ") &&
+                 Catch::EndsWith(" (--connect-timeout)"));
   // Twice as long a pause each time: no storm.
   CHECK(forgetful.joins + 1'000'000 < 12);
 }
