@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/flat.h"
+#include "base/mutant.h"
 
 namespace monsoon {
 namespace {
@@ -40,13 +41,14 @@ absl::StatusOr<float> CheckExchange(const ExchangeCall& call, int index,
   const bool carries = Pushes(request) || request.kind() == Request::INITIALIZE;
   const std::string who = Sender(request.worker(), index);
   const int64_t expected = carries ? size : 0;
-  if (static_cast<int64_t>(call.update.size()) != expected) {
+  if (static_cast<int64_t>(call.update.size()) != expected &&
+      !Mutant("cut-update-accepted")) {
     return absl::InvalidArgumentError(
         absl::StrCat(who, "the update has ", call.update.size(),
                      " floats, expected ", expected));
   }
   const float largest = Largest(call.update);
-  if (!std::isfinite(largest)) {
+  if (!std::isfinite(largest) && !Mutant("not-finite-accepted")) {
     const int64_t bad = FirstNotFinite(call.update);
     return absl::InvalidArgumentError(
         absl::StrCat(who, "value ", bad, " of the update is ",

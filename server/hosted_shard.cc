@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutant.h"
 #include "base/status_macros.h"
 #include "server/exchange_rules.h"
 
@@ -62,7 +63,7 @@ void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
 }
 
 void HostedShard::Initialize(ExchangeCall& call, ReadyCalls& ready) {
-  if (!initialized_) {
+  if (!initialized_ || Mutant("initial-center-replaced")) {
     std::copy(call.update.begin(), call.update.end(), shard_.center.data());
     initialized_ = true;
   }
@@ -74,7 +75,8 @@ void HostedShard::Initialize(ExchangeCall& call, ReadyCalls& ready) {
 absl::Status HostedShard::CheckSender(const Request& request) const {
   const auto it = peers_.find(request.worker());
   if (it == peers_.end() || it->second.incarnation == 0 ||
-      it->second.incarnation == request.incarnation()) {
+      it->second.incarnation == request.incarnation() ||
+      Mutant("shard-serves-past-self")) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(
@@ -93,7 +95,10 @@ absl::Status HostedShard::CheckSequence(const Request& request,
         absl::StrCat(who, "pushed before the initial center came; pull first"));
   }
   if (sequence == peer.sequence + 1 ||
-      (sequence == peer.sequence && sequence > 0)) {
+      (sequence == peer.sequence && sequence > 0 &&
+       !Mutant("less-for-less-or-equal")) ||
+      (sequence > peer.sequence && Mutant("gap-accepted")) ||
+      (sequence < peer.sequence && Mutant("late-push-applied"))) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(
@@ -106,7 +111,7 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   Peer& peer = peers_[request.worker()];
   absl::Status status = CheckSequence(request, peer);
   const auto sequence = static_cast<int64_t>(request.sequence());
-  const bool repeated = sequence == peer.sequence;
+  const bool repeated = sequence == peer.sequence && !Mutant("dedupe-skipped");
   const Flat value = Flat::View(call.update.data(), size_);
   const Update update{value,
                       request.weight(),
@@ -120,6 +125,11 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
     ready.push_back({&call, std::move(status), {}});
     return;
   }
+  if (repeated && Mutant("refusal-forgotten")) peer.refused = false;
+  if (repeated && Mutant("samples-counted-again")) {
+    counters_.samples_applied += request.samples();
+  }
+  const int64_t base = peer.base;
   peer.sequence = sequence;
   peer.staleness = update.staleness;
   if (!Pulls(request)) {
@@ -129,6 +139,7 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   } else {
     Answer(call, peer.refused ? shard_.center : trainer_.Reply(update, shard_),
            ready);
+    if (repeated && Mutant("repeat-moves-no-base")) peer.base = base;
   }
 }
 
@@ -187,6 +198,7 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
     const auto apply = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
       trainer_.Apply(update, shard_);
     };
+    if (Mutant("applied-before-checked")) apply();
     if (!shard_.Try(apply)) return Diverges(update, largest);
     bound_ = std::numeric_limits<double>::infinity();  // not known
   }
@@ -252,7 +264,7 @@ void HostedShard::AnswerParked(ReadyCalls& ready) {
   const auto answer = [&](ExchangeCall* call)
                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
                             absl::Status sender = CheckSender(call->request);
-                            if (!sender.ok()) {
+                            if (!sender.ok() && !Mutant("past-pull-answered")) {
                               ready.push_back({call, std::move(sender), {}});
                               return true;
                             }
@@ -303,7 +315,7 @@ void HostedShard::Cancel(ExchangeCall& call) {
     absl::MutexLock lock(&mu_);
     const auto it = std::find(parked_.begin(), parked_.end(), &call);
     if (it == parked_.end()) return;
-    parked_.erase(it);
+    if (!Mutant("cancelled-stays-parked")) parked_.erase(it);
   }
   call.Finish(
       absl::CancelledError(absl::StrCat(
@@ -317,7 +329,7 @@ void HostedShard::SetLive(std::vector<int> live, int64_t change) {
   ReadyCalls ready;
   {
     absl::MutexLock lock(&mu_);
-    if (change >= live_change_) {
+    if (change >= live_change_ || Mutant("older-list-taken")) {
       live_ = std::move(live);
       live_change_ = change;
     }
@@ -331,7 +343,8 @@ void HostedShard::Enter(int worker, uint64_t incarnation) {
   absl::MutexLock lock(&mu_);
   Peer& peer = peers_[worker];
   if (peer.incarnation == incarnation) return;
-  peer = {.incarnation = incarnation};
+  peer = {.incarnation = incarnation,
+          .sequence = Mutant("dedupe-without-incarnation") ? peer.sequence : 0};
   shard_.slots.Erase(absl::StrCat("seen/", worker));
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/mutant.h"
 #include "base/process.h"
 #include "base/status_macros.h"
 
@@ -140,7 +141,8 @@ absl::Status Job::Admit(const pb::JoinRequest& request) {
   if (it != members_.end() &&
       (is_other || it->second.incarnation != request.incarnation())) {
     const Member& other = it->second;
-    if (!is_other && other.past.count(request.incarnation()) > 0) {
+    if (!is_other && other.past.count(request.incarnation()) > 0 &&
+        !Mutant("past-self-joins")) {
       return Replaced(worker);
     }
     if (other.report.state() == pb::RUNNING &&
@@ -160,7 +162,8 @@ absl::Status Job::Admit(const pb::JoinRequest& request) {
   }
   Member& member = members_[worker];
   // A repeat, however late, brings nobody back to life.
-  if (member.incarnation != request.incarnation()) {
+  if (member.incarnation != request.incarnation() ||
+      Mutant("late-join-revives")) {
     if (member.incarnation != 0) member.past.insert(member.incarnation);
     member.incarnation = request.incarnation();
     member.report.Clear();
@@ -179,7 +182,9 @@ absl::Status Job::Check(int worker, uint64_t incarnation) {
     return absl::FailedPreconditionError(
         absl::StrCat("worker ", worker, " has not joined the job"));
   }
-  if (it->second.incarnation != incarnation) return Replaced(worker);
+  if (it->second.incarnation != incarnation && !Mutant("past-self-served")) {
+    return Replaced(worker);
+  }
   it->second.heard = clock_.Now();
   return absl::OkStatus();
 }
@@ -204,7 +209,10 @@ absl::Status Job::Report(const pb::ReportRequest& request,
     reply.set_stop(stop_);
     if (!request.has_report()) return absl::OkStatus();
     Member& member = members_[request.worker()];
-    if (IsLate(request.report(), member.report)) return absl::OkStatus();
+    if (IsLate(request.report(), member.report) &&
+        !Mutant("late-report-counts")) {
+      return absl::OkStatus();
+    }
     const pb::WorkerState state = request.report().state();
     left = member.report.state() == pb::RUNNING && state != pb::RUNNING;
     // Who was done and waits for the others may still be interrupted.

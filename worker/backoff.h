@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/time/time.h"
+#include "base/mutant.h"
 #include "base/random.h"
 
 namespace monsoon {
@@ -20,7 +21,8 @@ class Backoff {
   explicit Backoff(Random& random) : random_(random) {}
 
   absl::Duration Next() {
-    const absl::Duration pause = pause_ * random_.Uniform(0.5f, 1);
+    const absl::Duration pause =
+        pause_ * random_.Uniform(Mutant("no-jitter") ? 1 : 0.5f, 1);
     pause_ = std::min(2 * pause_, kMost);
     return pause;
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutant.h"
 #include "base/status_macros.h"
 #include "worker/backoff.h"
 
@@ -59,7 +60,10 @@ class ShardLink::Call final : public ExchangeCall {
   explicit Call(ServerCalls& server) : server_(server) {}
 
   void Begin(Clock& clock) {
-    ++attempts_;
+    if (++attempts_ > 1 && request.sequence() > 0 &&
+        Mutant("retry-takes-new-number")) {
+      request.set_sequence(request.sequence() + 1);
+    }
     done_ = clock.NewEvent();
     server_.Exchange(*this);
   }
@@ -162,7 +166,9 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
       request.set_samples(replica_->pending_samples);
     }
     if (update != nullptr) {
-      call->update = update->Slice(range.offset, range.size).span();
+      const bool is_off = range.offset > 0 && Mutant("shard-off-by-one");
+      call->update =
+          update->Slice(range.offset - (is_off ? 1 : 0), range.size).span();
     }
     if (reply != nullptr) {
       call->reply_memory = reply->Slice(range.offset, range.size).span();
@@ -171,10 +177,14 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
   }
   if (accounts) accounted_step_ = replica_->step;
   const absl::Time begin = clock_.Now();
-  const absl::Time deadline = begin + config_.timeout;
+  const absl::Time deadline = Mutant("never-gives-up")
+                                  ? absl::InfiniteFuture()
+                                  : begin + config_.timeout;
   Backoff backoff(jitter_);
   const Call* failed = Round(calls, deadline);
-  while (failed != nullptr && MayRetry(failed->status())) {
+  while (failed != nullptr && MayRetry(failed->status()) &&
+         !Mutant("gives-up-at-once")) {
+    if (Mutant("retries-counted")) Count(calls);
     clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + backoff.Next()));
     if (clock_.Now() >= deadline || failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin);
@@ -209,7 +219,7 @@ const ShardLink::Call* ShardLink::Round(
   const size_t in_flight = kInFlight * config_.servers.size();
   const Call* failed = nullptr;
   size_t begun = 0;
-  size_t end = calls.size();
+  size_t end = calls.size() - (Mutant("last-shard-dropped") ? 1 : 0);
   for (size_t i = 0; i < end; ++i) {
     for (; begun < std::min(end, i + in_flight); ++begun) {
       if (!calls[begun]->succeeded) calls[begun]->Begin(clock_);

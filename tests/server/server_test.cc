@@ -66,6 +66,21 @@ TEST_CASE("A repeated push is answered, but applied once") {
   CHECK(job.Center() == std::vector<float>{2, 3, 4});
 }
 
+TEST_CASE("What answers a repeat is the worker's new base") {
+  RunningJob job;
+  RecordedCall first(Request::PUSH_PULL, 7, 0, {1, 1, 1}, 1);
+  job.server.Exchange(first);
+  RecordedCall other(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+  job.server.Exchange(other);
+  RecordedCall repeat(Request::PUSH_PULL, 7, 0, {1, 1, 1}, 1);
+  job.server.Exchange(repeat);
+  CHECK(repeat.reply.version() == 2);
+  CHECK(repeat.reply.staleness() == 0);  // of the push, as it was
+  RecordedCall next(Request::PUSH, 7, 0, {1, 1, 1}, 2);
+  job.server.Exchange(next);
+  CHECK(next.reply.staleness() == 0);
+}
+
 TEST_CASE("A bad push is refused with worker and shard, and changes nothing") {
   RunningJob job;
   const float nan = std::nanf("");

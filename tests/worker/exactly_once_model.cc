@@ -192,6 +192,7 @@ absl::Status AuditedServer::Join(const pb::JoinRequest& request,
                              expected ? "accepted" : "refused", ": ",
                              joined.ToString()));
   }
+  CompareMember(worker);
   return joined;
 }
 
@@ -224,6 +225,7 @@ absl::Status AuditedServer::Report(const pb::ReportRequest& request,
         "a Report of worker ", request.worker(), ", expected to be ",
         expected ? "accepted" : "refused", ": ", status.ToString()));
   }
+  CompareMember(request.worker());
   return status;
 }
 
@@ -305,19 +307,24 @@ void AuditedServer::Compare(const ExactlyOnceModel::ShardTruth& shard,
   }
 }
 
-void AuditedServer::CheckEnd() {
+void AuditedServer::CompareMember(int worker) {
   pb::JobStatus status;
-  if (!server_.GetJob({}, status).ok()) return model_.Fail("there is no job");
+  if (!server_.GetJob({}, status).ok()) return;
   for (const pb::Member& member : status.members()) {
-    const Member& expected = members_[member.worker()];
+    if (member.worker() != worker) continue;
+    const Member& expected = members_[worker];
     if (member.incarnation() != expected.incarnation ||
         (member.report().state() == pb::DONE) != expected.done ||
         member.report().steps() != expected.steps) {
-      model_.Fail(absl::StrCat("server ", index_, " has worker ",
-                               member.worker(), " as ",
-                               member.ShortDebugString()));
+      model_.Fail(absl::StrCat("server ", index_, " has worker ", worker,
+                               " as ", member.ShortDebugString()));
     }
   }
+}
+
+void AuditedServer::CheckEnd() {
+  pb::JobStatus status;
+  if (!server_.GetJob({}, status).ok()) return model_.Fail("there is no job");
   if (!status.over()) model_.Fail("all have ended, the job has not");
   // Its first shard counts.
   const int64_t samples = model_.shards_[static_cast<size_t>(index_)].samples;

@@ -108,6 +108,8 @@ class AuditedServer final : public ServerCalls {
     std::set<uint64_t> past;
   };
 
+  // The server has that worker as the model does.
+  void CompareMember(int worker);
   bool IsPresent(uint64_t job, int worker, uint64_t incarnation);
   // The model changes as the server must by this call.
   void Foretell(const ExchangeCall& call);
