@@ -31,6 +31,7 @@ class Scripted final : public ServerCalls {
   void Exchange(ExchangeCall& call) override {
     times.push_back(clock_.Now());
     sequences.push_back(call.request.sequence());
+    if (reply_size > 0) call.ReplyBuffer(reply_size);
     if (answer) call.Finish(answer(), {});
   }
   void Cancel(ExchangeCall& call) override {
@@ -50,6 +51,7 @@ class Scripted final : public ServerCalls {
   std::vector<absl::Time> times;
   std::vector<uint64_t> sequences;
   int cancelled = 0;
+  size_t reply_size = 0;
 
  private:
   Clock& clock_;
@@ -151,6 +153,25 @@ TEST_CASE("What is retried keeps its number and counts once") {
   CHECK(push.status == absl::OkStatus());
   CHECK(push.server.sequences == std::vector<uint64_t>{1, 1, 1, 1, 1});
   CHECK(push.pushes == 1);
+}
+
+TEST_CASE("A reply without its values, or with too many, is no success") {
+  for (const size_t size : {size_t{0}, size_t{2}}) {
+    VirtualClock clock(absl::Hours(1));
+    Scripted server(clock);
+    server.reply_size = size;
+    server.answer = [] { return absl::OkStatus(); };
+    absl::Status status;
+    clock.Run({[&] {
+      ShardLink link({.servers = {&server}, .shards = {{.size = 1}}}, clock);
+      Flat center(1);
+      status = link.Pull(center);
+    }});
+    REQUIRE(absl::IsInternal(status));
+    CHECK_THAT(std::string(status.message()),
+               Contains("the reply has " + std::to_string(size) +
+                        " floats, expected 1"));
+  }
 }
 
 TEST_CASE("A refusal is not retried, and not reworded") {
