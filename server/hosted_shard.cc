@@ -137,7 +137,9 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   } else if (Waits(request)) {
     parked_.push_back(&call);
   } else {
-    Answer(call, peer.refused ? shard_.center : trainer_.Reply(update, shard_),
+    const bool is_center =
+        peer.refused || (repeated && Mutant("repeat-answered-with-center"));
+    Answer(call, is_center ? shard_.center : trainer_.Reply(update, shard_),
            ready);
     if (repeated && Mutant("repeat-moves-no-base")) peer.base = base;
   }

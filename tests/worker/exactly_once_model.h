@@ -122,6 +122,7 @@ class AuditedServer final : public ServerCalls {
   Clock& clock_;
   Server server_;
   std::map<int, Member> members_;
+  int64_t looks_ = 0;
 };
 
 }  // namespace monsoon
