@@ -130,14 +130,12 @@ FaultyCalls::Fate FaultyCalls::Draw() {
   return fate;
 }
 
-template <typename Request, typename Reply>
-absl::Status FaultyCalls::Control(
-    absl::Status (ServerCalls::*method)(const Request&, Reply&),
-    const Request& request, Reply& reply) {
+template <auto method, typename Request, typename Reply>
+absl::Status FaultyCalls::Control(const Request& request, Reply& reply) {
   const Fate fate = Draw();
   if (fate.drop_before) return Lost();
   if (fate.late) {
-    after_(fate.after, [this, method, request] {
+    after_(fate.after, [this, request] {
       Reply nobodys;
       (next_.*method)(request, nobodys).IgnoreError();
     });
@@ -153,15 +151,15 @@ absl::Status FaultyCalls::Control(
 
 absl::Status FaultyCalls::GetJob(const pb::GetJobRequest& request,
                                  pb::JobStatus& reply) {
-  return Control(&ServerCalls::GetJob, request, reply);
+  return Control<&ServerCalls::GetJob>(request, reply);
 }
 absl::Status FaultyCalls::Join(const pb::JoinRequest& request,
                                pb::JoinReply& reply) {
-  return Control(&ServerCalls::Join, request, reply);
+  return Control<&ServerCalls::Join>(request, reply);
 }
 absl::Status FaultyCalls::Report(const pb::ReportRequest& request,
                                  pb::ReportReply& reply) {
-  return Control(&ServerCalls::Report, request, reply);
+  return Control<&ServerCalls::Report>(request, reply);
 }
 
 void FaultyCalls::Exchange(ExchangeCall& call) {

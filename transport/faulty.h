@@ -61,10 +61,9 @@ class FaultyCalls final : public ServerCalls {
   };
 
   Fate Draw();
-  template <typename Request, typename Reply>
-  absl::Status Control(absl::Status (ServerCalls::*method)(const Request&,
-                                                           Reply&),
-                       const Request& request, Reply& reply);
+  // `method` of the server, a control call.
+  template <auto method, typename Request, typename Reply>
+  absl::Status Control(const Request& request, Reply& reply);
 
   ServerCalls& next_;
   const Faults faults_;
