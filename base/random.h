@@ -18,7 +18,8 @@ class Random {
     kInitialize = 1,
     kShuffle = 2,
     kPlan = 3,
-    kDropout = 4
+    kDropout = 4,
+    kRetry = 5
   };
 
   explicit Random(std::initializer_list<uint64_t> key);

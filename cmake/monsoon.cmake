@@ -22,6 +22,9 @@ endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND MONSOON_ARCH)
   target_compile_options(monsoon_options INTERFACE -march=${MONSOON_ARCH})
 endif()
+if(MONSOON_MUTANTS)
+  target_compile_definitions(monsoon_options INTERFACE MONSOON_MUTANTS)
+endif()
 if(MONSOON_SANITIZE)
   target_compile_options(monsoon_options INTERFACE
     -fsanitize=${MONSOON_SANITIZE} -fno-sanitize-recover=all

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutant.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
@@ -58,7 +59,10 @@ void HostedShard::Exchange(ExchangeCall& call) {
 }
 
 void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
-  if (call.request.kind() == Request::INITIALIZE) {
+  absl::Status sender = CheckSender(call.request);
+  if (!sender.ok()) {
+    ready.push_back({&call, std::move(sender), {}});
+  } else if (call.request.kind() == Request::INITIALIZE) {
     Initialize(call, ready);
   } else if (Pushes(call.request)) {
     Push(call, largest, ready);
@@ -68,11 +72,26 @@ void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
 }
 
 void HostedShard::Initialize(ExchangeCall& call, ReadyCalls& ready) {
-  if (!initialized_) {
+  if (!initialized_ || Mutant("initial-center-replaced")) {
     std::memcpy(shard_.center.data(), call.update.data(), call.update.size());
     initialized_ = true;
   }
   ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
+}
+
+// Under the lock of the shard: the job looked before, but its answer may be old
+// by now.
+absl::Status HostedShard::CheckSender(const Request& request) const {
+  const auto it = peers_.find(request.worker());
+  if (it == peers_.end() || it->second.incarnation == 0 ||
+      it->second.incarnation == request.incarnation() ||
+      Mutant("shard-serves-past-self")) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(Sender(request.worker(), index_),
+                   "this process was replaced by a newer one; nothing of the "
+                   "call was applied"));
 }
 
 absl::Status HostedShard::CheckSequence(const Request& request,
@@ -85,7 +104,10 @@ absl::Status HostedShard::CheckSequence(const Request& request,
         absl::StrCat(who, "pushed before the initial center came; pull first"));
   }
   if (sequence == peer.sequence + 1 ||
-      (sequence == peer.sequence && sequence > 0)) {
+      (sequence == peer.sequence && sequence > 0 &&
+       !Mutant("less-for-less-or-equal")) ||
+      (sequence > peer.sequence && Mutant("gap-accepted")) ||
+      (sequence < peer.sequence && Mutant("late-push-applied"))) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(
@@ -98,7 +120,7 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   Peer& peer = peers_[request.worker()];
   absl::Status status = CheckSequence(request, peer);
   const auto sequence = static_cast<int64_t>(request.sequence());
-  const bool repeated = sequence == peer.sequence;
+  const bool repeated = sequence == peer.sequence && !Mutant("dedupe-skipped");
   if (status.ok() && !repeated && request.coded()) {
     const absl::StatusOr<float> decoded = Decode(call);
     status = decoded.status();
@@ -119,6 +141,11 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
     ready.push_back({&call, std::move(status), {}});
     return;
   }
+  if (repeated && Mutant("refusal-forgotten")) peer.refused = false;
+  if (repeated && Mutant("samples-counted-again")) {
+    counters_.samples_applied += request.samples();
+  }
+  const int64_t base = peer.base;
   peer.sequence = sequence;
   peer.staleness = update.staleness;
   if (!Pulls(request)) {
@@ -126,8 +153,11 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   } else if (Waits(request)) {
     parked_.push_back(&call);
   } else {
-    Answer(call, peer.refused ? shard_.center : trainer_.Reply(update, shard_),
+    const bool is_center =
+        peer.refused || (repeated && Mutant("repeat-answered-with-center"));
+    Answer(call, is_center ? shard_.center : trainer_.Reply(update, shard_),
            ready);
+    if (repeated && Mutant("repeat-moves-no-base")) peer.base = base;
   }
 }
 
@@ -198,6 +228,7 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
     const auto apply = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
       trainer_.Apply(update, shard_);
     };
+    if (Mutant("applied-before-checked")) apply();
     if (!shard_.Try(apply)) return Diverges(update, largest);
     bound_ = std::numeric_limits<double>::infinity();  // not known
   }
@@ -262,6 +293,11 @@ bool HostedShard::MayAnswer(const ExchangeCall& call) const {
 void HostedShard::AnswerParked(ReadyCalls& ready) {
   const auto answer = [&](ExchangeCall* call)
                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+                            absl::Status sender = CheckSender(call->request);
+                            if (!sender.ok() && !Mutant("past-pull-answered")) {
+                              ready.push_back({call, std::move(sender), {}});
+                              return true;
+                            }
                             if (!MayAnswer(*call)) return false;
                             Answer(*call, shard_.center, ready);
                             return true;
@@ -326,7 +362,7 @@ void HostedShard::Cancel(ExchangeCall& call) {
     absl::MutexLock lock(&mu_);
     const auto it = std::find(parked_.begin(), parked_.end(), &call);
     if (it == parked_.end()) return;
-    parked_.erase(it);
+    if (!Mutant("cancelled-stays-parked")) parked_.erase(it);
   }
   call.Finish(
       absl::CancelledError(absl::StrCat(
@@ -336,20 +372,26 @@ void HostedShard::Cancel(ExchangeCall& call) {
       {});
 }
 
-void HostedShard::SetLive(std::vector<int> live) {
+void HostedShard::SetLive(std::vector<int> live, int64_t change) {
   ReadyCalls ready;
   {
     absl::MutexLock lock(&mu_);
-    live_ = std::move(live);
+    if (change >= live_change_ || Mutant("older-list-taken")) {
+      live_ = std::move(live);
+      live_change_ = change;
+    }
     CloseRounds().IgnoreError();  // who waits learns why
     AnswerParked(ready);
   }
   Finish(ready);
 }
 
-void HostedShard::Restart(int worker) {
+void HostedShard::Enter(int worker, uint64_t incarnation) {
   absl::MutexLock lock(&mu_);
-  peers_.erase(worker);
+  Peer& peer = peers_[worker];
+  if (peer.incarnation == incarnation) return;
+  peer = {.incarnation = incarnation,
+          .sequence = Mutant("dedupe-without-incarnation") ? peer.sequence : 0};
   shard_.slots.Erase(absl::StrCat("seen/", worker));
 }
 
@@ -376,8 +418,9 @@ void HostedShard::Save(Writer& writer) const {
   writer.Int(counters_.samples_refused);
   writer.Int(static_cast<int64_t>(peers_.size()));
   for (const auto& [worker, peer] : peers_) {
-    for (int64_t value : {int64_t{worker}, peer.base, peer.sequence,
-                          int64_t{peer.refused}, peer.staleness}) {
+    for (int64_t value :
+         {int64_t{worker}, static_cast<int64_t>(peer.incarnation), peer.base,
+          peer.sequence, int64_t{peer.refused}, peer.staleness}) {
       writer.Int(value);
     }
   }
@@ -394,7 +437,7 @@ absl::Status HostedShard::Load(Reader& reader) {
   absl::MutexLock lock(&mu_);
   RETURN_IF_ERROR(shard_.Load(reader));
   bound_ = std::numeric_limits<double>::infinity();
-  int64_t initialized = 0, count = 0, worker = 0, refused = 0;
+  int64_t initialized = 0, count = 0, worker = 0, incarnation = 0, refused = 0;
   RETURN_IF_ERROR(reader.Int(initialized));
   initialized_ = initialized != 0;
   RETURN_IF_ERROR(reader.Int(counters_.samples_applied));
@@ -403,10 +446,11 @@ absl::Status HostedShard::Load(Reader& reader) {
   peers_.clear();
   for (int64_t i = 0; i < count; ++i) {
     Peer peer;
-    for (int64_t* value :
-         {&worker, &peer.base, &peer.sequence, &refused, &peer.staleness}) {
+    for (int64_t* value : {&worker, &incarnation, &peer.base, &peer.sequence,
+                           &refused, &peer.staleness}) {
       RETURN_IF_ERROR(reader.Int(*value));
     }
+    peer.incarnation = static_cast<uint64_t>(incarnation);
     peer.refused = refused != 0;
     peers_[static_cast<int>(worker)] = peer;
   }

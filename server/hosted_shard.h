@@ -34,11 +34,14 @@ class HostedShard {
   void Exchange(ExchangeCall& call);
   // Finishes `call` with CANCELLED if it is parked here.
   void Cancel(ExchangeCall& call);
+  // From now on `worker` is the process of this incarnation. If it was another,
+  // forgets what that did (sequence, base, seen center) and refuses its calls;
+  // those that are parked end with the next SetLive.
+  void Enter(int worker, uint64_t incarnation);
   // The ranks that take part now, sorted: rounds and parked pulls are looked
-  // at again.
-  void SetLive(std::vector<int> live);
-  // Forgets what a worker's past self did: sequence, base, seen center.
-  void Restart(int worker);
+  // at again. `change` numbers what the caller says, from whatever thread: what
+  // comes after something newer is ignored.
+  void SetLive(std::vector<int> live, int64_t change = 0);
   // The job is over: pulls that wait, now or later, and pushes to come finish
   // with `why`.
   void Stop(const absl::Status& why);
@@ -57,10 +60,11 @@ class HostedShard {
  private:
   // What the shard knows of one worker.
   struct Peer {
-    int64_t base = 0;       // version at its last pull
-    int64_t sequence = 0;   // its pushes so far
-    bool refused = false;   // the last of them was
-    int64_t staleness = 0;  // of the last of them
+    uint64_t incarnation = 0;  // 0: none has entered, any is served
+    int64_t base = 0;          // version at its last pull
+    int64_t sequence = 0;      // its pushes so far
+    bool refused = false;      // the last of them was
+    int64_t staleness = 0;     // of the last of them
   };
   struct Ready {
     ExchangeCall* call;
@@ -75,6 +79,9 @@ class HostedShard {
   void Initialize(ExchangeCall& call, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Push(ExchangeCall& call, float largest, ReadyCalls& ready)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The sender is the present process of its rank, or an observer.
+  absl::Status CheckSender(const pb::ExchangeRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The push may be served now: it is the worker's next, or its last again.
   absl::Status CheckSequence(const pb::ExchangeRequest& request,
@@ -94,7 +101,8 @@ class HostedShard {
   // A round that cannot be applied stops the shard: its pushes were accepted.
   absl::Status CloseRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Diverges(const Update& update, double largest) const;
-  // Answers the parked pulls whose time has come.
+  // Answers the parked pulls whose time has come, ends those that nobody may
+  // wait for any more.
   void AnswerParked(ReadyCalls& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool MayAnswer(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -128,6 +136,7 @@ class HostedShard {
   bool initialized_ ABSL_GUARDED_BY(mu_) = false;
   std::map<int, Peer> peers_ ABSL_GUARDED_BY(mu_);
   std::vector<int> live_ ABSL_GUARDED_BY(mu_);
+  int64_t live_change_ ABSL_GUARDED_BY(mu_) = 0;  // which SetLive said so
   std::vector<ExchangeCall*> parked_ ABSL_GUARDED_BY(mu_);
   absl::Status stopped_ ABSL_GUARDED_BY(mu_);  // why nothing waits any more
   Counters counters_ ABSL_GUARDED_BY(mu_);

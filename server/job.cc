@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/mutant.h"
 #include "base/process.h"
 #include "base/status_macros.h"
 
@@ -33,6 +34,25 @@ absl::Status CheckRank(const pb::JoinRequest& request, int workers) {
         "job_id and incarnation are random numbers, never 0");
   }
   return absl::OkStatus();
+}
+
+absl::Status Replaced(int worker) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("worker ", worker, " was replaced by a newer process"));
+}
+
+// How far a worker is: it runs, is done but may still be interrupted, has
+// ended.
+int Stage(const pb::WorkerReport& report) {
+  if (report.state() == pb::RUNNING) return 0;
+  if (!report.keeps_job()) return 3;
+  return report.state() == pb::DONE ? 1 : 2;
+}
+
+// `next` was sent before `last` and came after it: a worker never goes back.
+bool IsLate(const pb::WorkerReport& next, const pb::WorkerReport& last) {
+  return Stage(next) < Stage(last) ||
+         (Stage(next) == Stage(last) && next.steps() < last.steps());
 }
 
 }  // namespace
@@ -104,39 +124,56 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
         "has it as number ", request.server_index(),
         "; give --servers in the same order to all workers"));
   }
-  const int worker = request.worker();
-  bool restarted = false;
   std::vector<int> live;
+  int64_t change = 0;
   {
     absl::MutexLock lock(&mu_);
-    const auto it = members_.find(worker);
-    const bool is_other = request.job_id() != id_;
-    if (it != members_.end() &&
-        (is_other || it->second.incarnation != request.incarnation())) {
-      const Member& other = it->second;
-      if (other.report.state() == pb::RUNNING &&
-          clock_.Now() - other.heard < lease_) {
-        return absl::AlreadyExistsError(absl::StrCat(
-            "rank ", worker, " is taken by a living worker (host ",
-            other.report.host(), ", pid ", other.report.pid(),
-            "); give this one another --rank, 0 to ", spec_.workers() - 1,
-            ", or wait ", absl::FormatDuration(lease_),
-            " if that process is gone"));
-      }
-      restarted = true;
-    }
-    if (is_other) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "this server still serves another job of trainer ", spec_.trainer(),
-          "; wait until it ends, or use other --servers"));
-    }
-    Member& member = members_[worker];
-    member = {request.incarnation(), clock_.Now(), {}};
+    RETURN_IF_ERROR(Admit(request));
     live = Live();
+    change = ++changes_;
   }
+  for (auto& [index, shard] : shards_) shard->SetLive(live, change);
+  return absl::OkStatus();
+}
+
+absl::Status Job::Admit(const pb::JoinRequest& request) {
+  const int worker = request.worker();
+  const bool is_other = request.job_id() != id_;
+  const auto it = members_.find(worker);
+  if (it != members_.end() &&
+      (is_other || it->second.incarnation != request.incarnation())) {
+    const Member& other = it->second;
+    if (!is_other && other.past.count(request.incarnation()) > 0 &&
+        !Mutant("past-self-joins")) {
+      return Replaced(worker);
+    }
+    if (other.report.state() == pb::RUNNING &&
+        clock_.Now() - other.heard < lease_) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          "rank ", worker, " is taken by a living worker (host ",
+          other.report.host(), ", pid ", other.report.pid(),
+          "); give this one another --rank, 0 to ", spec_.workers() - 1,
+          ", or wait ", absl::FormatDuration(lease_),
+          " if that process is gone"));
+    }
+  }
+  if (is_other) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "this server still serves another job of trainer ", spec_.trainer(),
+        "; wait until it ends, or use other --servers"));
+  }
+  Member& member = members_[worker];
+  // A repeat, however late, brings nobody back to life.
+  if (member.incarnation != request.incarnation() ||
+      Mutant("late-join-revives")) {
+    if (member.incarnation != 0) member.past.insert(member.incarnation);
+    member.incarnation = request.incarnation();
+    member.report.Clear();
+  }
+  member.heard = clock_.Now();
+  // Before anybody can see the new member: it may push as soon as it is one.
   for (auto& [index, shard] : shards_) {
-    if (restarted) shard->Restart(worker);
-    shard->SetLive(live);
+    shard->Enter(worker, request.incarnation());
   }
   return absl::OkStatus();
 }
@@ -147,9 +184,8 @@ absl::Status Job::Check(int worker, uint64_t incarnation) {
     return absl::FailedPreconditionError(
         absl::StrCat("worker ", worker, " has not joined the job"));
   }
-  if (it->second.incarnation != incarnation) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("worker ", worker, " was replaced by a newer process"));
+  if (it->second.incarnation != incarnation && !Mutant("past-self-served")) {
+    return Replaced(worker);
   }
   it->second.heard = clock_.Now();
   return absl::OkStatus();
@@ -168,12 +204,17 @@ absl::Status Job::Report(const pb::ReportRequest& request,
   bool left = false;
   bool stopped = false;
   std::vector<int> live;
+  int64_t change = 0;
   {
     absl::MutexLock lock(&mu_);
     RETURN_IF_ERROR(Check(request.worker(), request.incarnation()));
     reply.set_stop(stop_);
     if (!request.has_report()) return absl::OkStatus();
     Member& member = members_[request.worker()];
+    if (IsLate(request.report(), member.report) &&
+        !Mutant("late-report-counts")) {
+      return absl::OkStatus();
+    }
     const pb::WorkerState state = request.report().state();
     left = member.report.state() == pb::RUNNING && state != pb::RUNNING;
     // Who was done and waits for the others may still be interrupted.
@@ -188,10 +229,11 @@ absl::Status Job::Report(const pb::ReportRequest& request,
       stopped = true;
     }
     live = Live();
+    change = ++changes_;
     reply.set_stop(stop_);
   }
   for (auto& [index, shard] : shards_) {
-    if (left) shard->SetLive(live);
+    if (left) shard->SetLive(live, change);
     if (stopped) shard->Stop(absl::AbortedError(reply.stop()));
   }
   return absl::OkStatus();

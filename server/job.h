@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ class Job {
     uint64_t incarnation = 0;
     absl::Time heard;
     pb::WorkerReport report;
+    // Incarnations that it replaced: refused for good, 8 bytes each.
+    std::set<uint64_t> past;
   };
 
   Job(const pb::JoinRequest& request, MadeTrainer trainer, Wire wire,
@@ -56,6 +59,9 @@ class Job {
 
   // The worker is a member, under this incarnation; it has been heard.
   absl::Status Check(int worker, uint64_t incarnation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes in a process for its rank, if that is free.
+  absl::Status Admit(const pb::JoinRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::vector<int> Live() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   HostedShard* FindShard(int index) const;
@@ -71,6 +77,7 @@ class Job {
 
   mutable absl::Mutex mu_;
   std::map<int, Member> members_ ABSL_GUARDED_BY(mu_);
+  int64_t changes_ ABSL_GUARDED_BY(mu_) = 0;  // of who is live
   absl::Time last_end_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   pb::WorkerState stop_state_ ABSL_GUARDED_BY(mu_) = pb::RUNNING;
   std::string stop_ ABSL_GUARDED_BY(mu_);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutant.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
@@ -18,7 +19,8 @@ Server::JobRef Server::job() const {
 
 absl::StatusOr<Server::JobRef> Server::JobOf(uint64_t id) const {
   JobRef present = job();
-  if (present == nullptr || present->id() != id) {
+  if (present == nullptr ||
+      (present->id() != id && !Mutant("job-not-checked"))) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job ", absl::Hex(id), " is not on this server",
         present == nullptr
@@ -55,9 +57,16 @@ absl::Status Server::Join(const pb::JoinRequest& request,
     const bool creates = request.worker() == 0 && free &&
                          (job_ == nullptr || job_->id() != request.job_id());
     if (creates) {
+      if (past_jobs_.count(request.job_id()) > 0 &&
+          !Mutant("past-job-comes-back")) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("job ", absl::Hex(request.job_id()),
+                         " has ended on this server; start a new one"));
+      }
       ASSIGN_OR_RETURN(JobRef next, Job::Create(request, options_.max_bytes,
                                                 options_.lease, clock_));
       replaced = std::exchange(job_, std::move(next));
+      if (replaced != nullptr) past_jobs_.insert(replaced->id());
       // Before anyone can see it: a job without members counts as over.
       status = job_->Join(request);
     } else if (job_ == nullptr || (free && job_->id() != request.job_id())) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -59,6 +60,7 @@ class Server final : public ServerCalls {
   const ServerOptions options_;
   mutable absl::Mutex mu_;
   JobRef job_ ABSL_GUARDED_BY(mu_);
+  std::set<uint64_t> past_jobs_ ABSL_GUARDED_BY(mu_);  // 8 bytes a job
 };
 
 }  // namespace monsoon

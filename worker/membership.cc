@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/process.h"
+#include "base/random.h"
 #include "base/status_macros.h"
+#include "worker/backoff.h"
 
 namespace monsoon {
 namespace {
@@ -58,19 +60,34 @@ absl::Status Membership::Interrupted() const {
 absl::Status Membership::Poll(const std::function<absl::StatusOr<bool>()>& done,
                               const std::function<std::string()>& waits_for) {
   const absl::Time begin = env_.clock.Now();
+  Random jitter({env_.incarnation, Random::kRetry});
+  Backoff backoff(jitter);
   while (true) {
     RETURN_IF_ERROR(Interrupted());
-    ASSIGN_OR_RETURN(const bool is_done, done());
-    if (is_done) return absl::OkStatus();
+    const absl::StatusOr<bool> is_done = done();
+    const bool lost = IsLost(is_done.status());
+    if (!is_done.ok() && !lost) return is_done.status();
+    if (is_done.ok() && *is_done) return absl::OkStatus();
     if (env_.clock.Now() >= deadline_) {
-      return absl::UnavailableError(
-          absl::StrCat(waits_for(), "; waited ",
-                       absl::FormatDuration(absl::Trunc(
-                           env_.clock.Now() - begin, absl::Milliseconds(100))),
-                       " (--connect-timeout)"));
+      return absl::UnavailableError(absl::StrCat(
+          lost ? std::string(is_done.status().message()) : waits_for(),
+          "; waited ",
+          absl::FormatDuration(
+              absl::Trunc(env_.clock.Now() - begin, absl::Milliseconds(100))),
+          " (--connect-timeout)"));
     }
-    env_.clock.NewEvent()->Wait(env_.clock.Now() + kPoll);
+    const absl::Duration pause = lost ? backoff.Next() : kPoll;
+    env_.clock.NewEvent()->Wait(std::min(deadline_, env_.clock.Now() + pause));
   }
+}
+
+absl::Status Membership::Retried(const std::function<absl::Status()>& call) {
+  return Poll(
+      [&]() -> absl::StatusOr<bool> {
+        RETURN_IF_ERROR(call());
+        return true;
+      },
+      [] { return std::string(); });
 }
 
 absl::StatusOr<pb::JobStatus> Membership::AwaitJob() {
@@ -128,14 +145,18 @@ absl::Status Membership::Join(const pb::JobSpec& spec) {
   for (size_t i = 0; i < env_.servers.size() && joined.ok(); ++i) {
     joined = JoinServer(i, spec);
     pb::JobStatus status;
-    if (joined.ok() && i == 0) joined = env_.servers[0]->GetJob({}, status);
+    if (joined.ok() && i == 0) {
+      joined = Retried([&] { return env_.servers[0]->GetJob({}, status); });
+    }
     if (!joined.ok() || i > 0) continue;
     const absl::Duration lease = absl::Seconds(status.lease_s());
     heartbeat_.emplace(env_.servers, Ids(), std::max(lease / 4, kPoll),
                        env_.clock);
   }
   if (joined.ok()) {
-    joined = Report(env_.servers.size(), pb::RUNNING, "", /*keeps_job=*/false);
+    joined = Retried([&] {
+      return Report(env_.servers.size(), pb::RUNNING, "", /*keeps_job=*/false);
+    });
   }
   if (joined.ok()) return joined;
   // Servers that have taken this worker in must not wait for it.

@@ -60,9 +60,12 @@ class Membership {
 
  private:
   // Asks `done` again and again until it is true, fails, or the time to be
-  // there has passed, which is UNAVAILABLE with what `waits_for()` says.
+  // there has passed, which is UNAVAILABLE with what `waits_for()` says. A lost
+  // call is no failure, but asked again after a growing pause.
   absl::Status Poll(const std::function<absl::StatusOr<bool>()>& done,
                     const std::function<std::string()>& waits_for);
+  // The call, again while it is lost and there is time to be there.
+  absl::Status Retried(const std::function<absl::Status()>& call);
   absl::Status JoinServer(size_t server, const pb::JobSpec& spec);
   // Tells the first `servers` of them.
   absl::Status Report(size_t servers, pb::WorkerState state,

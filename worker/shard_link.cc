@@ -6,14 +6,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutant.h"
 #include "base/status_macros.h"
+#include "worker/backoff.h"
 
 namespace monsoon {
 namespace {
 
 using Request = pb::ExchangeRequest;
 
-constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 // Of one server's shards: enough to keep the wire busy while one is applied,
 // few enough that what is on its way stays in cache.
 constexpr size_t kInFlight = 4;
@@ -39,6 +40,20 @@ Flat Room(const ShardCode& code) {
 }
 absl::Span<char> Used(Flat& room, const ShardCode& code) {
   return AsBytes(room.span()).subspan(0, code.bytes());
+}
+
+std::string Asked(const Request& request) {
+  const std::string push = absl::StrCat("push ", request.sequence());
+  switch (request.kind()) {
+    case Request::PUSH:
+      return push;
+    case Request::PUSH_PULL:
+      return push + " and pull";
+    case Request::INITIALIZE:
+      return "the initial center";
+    default:
+      return "pull";
+  }
 }
 
 bool MayRetry(const absl::Status& status) {
@@ -75,13 +90,19 @@ class ShardLink::Call final : public ExchangeCall {
 
   void Begin(Clock& clock) {
     // Once: a repeat brings the same bytes, and what was lost is kept once.
-    if (push_code_ != nullptr && update.empty()) {
+    const bool is_coded = !update.empty() && !Mutant("repeat-coded-anew");
+    if (push_code_ != nullptr && !is_coded) {
       push_code_->Encode(
           Flat::View(values_.data(), static_cast<int64_t>(values_.size())),
           residual_, coded_update_);
       update = coded_update_;
     }
+    if (++attempts_ > 1 && request.sequence() > 0 &&
+        Mutant("retry-takes-new-number")) {
+      request.set_sequence(request.sequence() + 1);
+    }
     done_ = clock.NewEvent();
+    received_ = 0;
     server_.Exchange(*this);
   }
   // Waits for the end of the attempt; gives up at the deadline.
@@ -99,16 +120,18 @@ class ShardLink::Call final : public ExchangeCall {
 
   absl::Span<char> ReplyBuffer(size_t bytes) override {
     // A reply of another size is taken by nobody; Finish reports it.
-    wrong_size_ = bytes != reply_memory_.size();
-    if (wrong_size_) stray_.resize(bytes);
-    return wrong_size_ ? absl::MakeSpan(stray_) : reply_memory_;
+    received_ = bytes;
+    if (bytes == reply_memory_.size()) return reply_memory_;
+    stray_.resize(bytes);
+    return absl::MakeSpan(stray_);
   }
   void Finish(absl::Status status, pb::ExchangeReply head) override {
     status_ = std::move(status);
-    if (status_.ok() && wrong_size_) {
-      status_ = absl::InternalError(absl::StrCat(
-          "shard ", request.shard(), ": the reply has ", stray_.size(),
-          " bytes of values, expected ", reply_memory_.size()));
+    if (status_.ok() && received_ != reply_memory_.size() &&
+        !Mutant("cut-reply-accepted")) {
+      status_ = absl::InternalError(
+          absl::StrCat("shard ", request.shard(), ": the reply has ", received_,
+                       " bytes of values, expected ", reply_memory_.size()));
     } else if (status_.ok() && head.coded() != request.coded_reply()) {
       status_ = absl::InternalError(
           absl::StrCat("shard ", request.shard(), ": the reply is ",
@@ -118,6 +141,9 @@ class ShardLink::Call final : public ExchangeCall {
     reply = std::move(head);
     done_->Set();
   }
+
+  int attempts() const { return attempts_; }
+  const absl::Status& status() const { return status_; }
 
   bool succeeded = false;
   absl::Span<float> reply_values;
@@ -138,6 +164,7 @@ class ShardLink::Call final : public ExchangeCall {
 
   ServerCalls& server_;
   std::unique_ptr<Event> done_;
+  int attempts_ = 0;
   absl::Status status_;
   const ShardCode* push_code_ = nullptr;
   const ShardCode* reply_code_ = nullptr;
@@ -145,13 +172,15 @@ class ShardLink::Call final : public ExchangeCall {
   Flat residual_;
   absl::Span<char> coded_update_;
   absl::Span<char> reply_memory_;
-  bool wrong_size_ = false;
+  size_t received_ = 0;  // bytes of the attempt's reply
   std::vector<char> stray_;
 };
 
 ShardLink::ShardLink(Config config, Clock& clock)
     : config_(std::move(config)),
       clock_(clock),
+      jitter_({config_.incarnation, Random::kRetry,
+               static_cast<uint64_t>(config_.worker)}),
       order_(InTurn(config_.shards, config_.servers.size())),
       sequences_(config_.shards.size()) {
   const Wire& wire = config_.wire;
@@ -223,7 +252,9 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                    residual_.Slice(range.offset, range.size),
                    Used(coding->sent, coding->push));
     } else if (update != nullptr) {
-      call->update = AsBytes(update->Slice(range.offset, range.size).span());
+      const bool is_off = range.offset > 0 && Mutant("shard-off-by-one");
+      const int64_t offset = range.offset - (is_off ? 1 : 0);
+      call->update = AsBytes(update->Slice(offset, range.size).span());
     }
     if (reply != nullptr) {
       Flat values = reply->Slice(range.offset, range.size);
@@ -237,24 +268,50 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     calls.push_back(std::move(call));
   }
   if (accounts) accounted_step_ = replica_->step;
-  const absl::Time deadline = clock_.Now() + config_.timeout;
-  bool retry = false;
-  absl::Status status = Round(calls, deadline, retry);
-  while (retry && clock_.Now() < deadline) {
-    clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + kRetryPause));
-    status = Round(calls, deadline, retry);
+  const absl::Time begin = clock_.Now();
+  const absl::Time deadline = Mutant("never-gives-up")
+                                  ? absl::InfiniteFuture()
+                                  : begin + config_.timeout;
+  Backoff backoff(jitter_);
+  const Call* failed = Round(calls, deadline);
+  while (failed != nullptr && MayRetry(failed->status()) &&
+         !Mutant("gives-up-at-once")) {
+    if (Mutant("retries-counted")) Count(calls);
+    clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + backoff.Next()));
+    if (clock_.Now() >= deadline || failed->attempts() >= config_.attempts) {
+      return GaveUp(*failed, begin);
+    }
+    failed = Round(calls, deadline);
   }
-  if (status.ok()) Count(calls);
-  return status;
+  if (failed != nullptr) return failed->status();
+  Count(calls);
+  return absl::OkStatus();
 }
 
-absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
-                              absl::Time deadline, bool& retry) {
+absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin) const {
+  const Request& request = call.request;
+  const auto shard = static_cast<size_t>(request.shard());
+  const absl::Duration waited =
+      absl::Trunc(clock_.Now() - begin, absl::Milliseconds(100));
+  return absl::Status(
+      call.status().code(),
+      absl::StrCat(
+          "worker ", request.worker(), ", shard ", request.shard(),
+          " of server ", config_.shards[shard].server, ": ", Asked(request),
+          ": no answer for ", absl::FormatDuration(waited), " after ",
+          call.attempts(), call.attempts() == 1 ? " attempt" : " attempts",
+          ", expected one within ", absl::FormatDuration(config_.timeout),
+          " and ", config_.attempts,
+          " attempts; the last: ", call.status().message(),
+          "; see whether the server runs and can be reached"));
+}
+
+const ShardLink::Call* ShardLink::Round(
+    std::vector<std::unique_ptr<Call>>& calls, absl::Time deadline) {
   const size_t in_flight = kInFlight * config_.servers.size();
-  absl::Status failure;  // the first that no retry mends, else the first
-  retry = false;
+  const Call* failed = nullptr;
   size_t begun = 0;
-  size_t end = calls.size();
+  size_t end = calls.size() - (Mutant("last-shard-dropped") ? 1 : 0);
   for (size_t i = 0; i < end; ++i) {
     for (; begun < std::min(end, i + in_flight); ++begun) {
       if (!calls[begun]->succeeded) calls[begun]->Begin(clock_);
@@ -264,15 +321,15 @@ absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
     const absl::Status& status = call.Await(deadline);
     call.succeeded = status.ok();
     if (status.ok()) continue;
-    if (failure.ok() || (MayRetry(failure) && !MayRetry(status))) {
-      failure = status;
+    if (failed == nullptr ||
+        (MayRetry(failed->status()) && !MayRetry(status))) {
+      failed = &call;
     }
     // The rest follows when this one was repeated: who waits for other workers
     // must not have passed a shard that they wait for.
     end = begun;
   }
-  retry = !failure.ok() && MayRetry(failure);
-  return failure;
+  return failed;
 }
 
 void ShardLink::Count(const std::vector<std::unique_ptr<Call>>& calls) {

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/layout.h"
+#include "base/random.h"
 #include "base/serial.h"
 #include "trainers/trainer.h"
 #include "transport/server_calls.h"
@@ -18,9 +19,11 @@ namespace monsoon {
 
 // The Link of a worker over the shards of all servers: a few of each server in
 // flight at once, in the same order for all workers, each retried under its own
-// sequence number while its server cannot be reached, until the link's
-// deadline. Where the job has codes, values travel coded: the initial center
-// and what an observer pulls excepted. One thread at a time.
+// sequence number while its server cannot be reached, with growing pauses,
+// until the link's deadline or its attempts are used up; then the error says
+// which shard of which server was asked for what, how often and for how long,
+// and what the last attempt met. Where the job has codes, values travel coded:
+// the initial center and what an observer pulls excepted. One thread at a time.
 class ShardLink final : public Link {
  public:
   struct Config {
@@ -34,6 +37,8 @@ class ShardLink final : public Link {
     int64_t parameters = kUnbounded;
     // How long one call may take in all, retries and waits included.
     absl::Duration timeout = absl::Seconds(60);
+    // How often one call is sent to a shard at most.
+    int attempts = 100;
   };
   // Counted since the start; an exchange counts once, whatever its shards.
   struct Counters {
@@ -78,13 +83,17 @@ class ShardLink final : public Link {
   // One exchange with every shard; `update` and `reply` may be null.
   absl::Status Exchange(pb::ExchangeRequest::Kind kind, const Flat* update,
                         Flat* reply, float weight, Freshness need);
-  // Sends what has not succeeded, waits, and says what is to be retried.
-  absl::Status Round(std::vector<std::unique_ptr<Call>>& calls,
-                     absl::Time deadline, bool& retry);
+  // Sends what has not succeeded and waits. The call whose failure counts: the
+  // first that no retry mends, else the first; null: all have succeeded.
+  const Call* Round(std::vector<std::unique_ptr<Call>>& calls,
+                    absl::Time deadline);
+  // Why there is no further attempt.
+  absl::Status GaveUp(const Call& call, absl::Time begin) const;
   void Count(const std::vector<std::unique_ptr<Call>>& calls);
 
   const Config config_;
   Clock& clock_;
+  Random jitter_;
   const Replica* replica_ = nullptr;
   int64_t accounted_step_ = 0;       // pending up to here was pushed
   const std::vector<size_t> order_;  // in which shards are called

@@ -34,12 +34,14 @@ class RecordedCall final : public ExchangeCall {
   void Finish(absl::Status s, pb::ExchangeReply r) override {
     status = std::move(s);
     reply = std::move(r);
+    ++finishes;
   }
 
   bool finished() const { return status.has_value(); }
 
   std::optional<absl::Status> status;
   pb::ExchangeReply reply;
+  int finishes = 0;
   std::vector<float> reply_values;
 
  private:

@@ -79,6 +79,11 @@ TEST_CASE("A stale push is refused and counted, and its worker goes on") {
   REQUIRE(late.finished());
   CHECK(late.reply.refused());
   CHECK(late.reply_values == std::vector<float>{9});
+  // Its repeat learns the same, and counts no more.
+  RecordedCall repeat(Request::PUSH_PULL, 7, 1, {5}, 1);
+  f.shard.Exchange(repeat);
+  CHECK(repeat.reply.refused());
+  CHECK(repeat.reply_values == std::vector<float>{9});
   CHECK(f.shard.counters().samples_applied == 10);
   CHECK(f.shard.counters().samples_refused == 10);
 }
@@ -119,6 +124,8 @@ TEST_CASE("A cancelled pull ends once, and a stop ends all that wait") {
   f.shard.Stop(absl::AbortedError("over"));
   REQUIRE(b.finished());
   CHECK(absl::IsAborted(*b.status));
+  CHECK(absl::IsCancelled(*a.status));
+  CHECK(a.finishes == 1);
 }
 
 TEST_CASE("What comes after a stop changes nothing and learns why") {

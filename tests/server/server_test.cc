@@ -5,83 +5,13 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/server/recorded_call.h"
+#include "tests/server/running_job.h"
 
 namespace monsoon {
 namespace {
 
 using Catch::Contains;
 using Request = pb::ExchangeRequest;
-
-// Time that moves when told to.
-class HandClock final : public Clock {
- public:
-  absl::Time Now() const override { return now; }
-  std::unique_ptr<Event> NewEvent() override { return RealClock().NewEvent(); }
-  absl::Time now = absl::UnixEpoch();
-};
-
-// Three floats in one shard, trainer downpour in delta form: center += value.
-pb::JobSpec DeltaJob(int workers) {
-  pb::JobSpec spec;
-  spec.set_trainer("downpour");
-  (*spec.mutable_hyper())["form"] = "delta";
-  pb::Tensor& tensor = *spec.add_tensors();
-  tensor.set_name("x");
-  tensor.add_shape(3);
-  spec.add_shards()->set_size(3);
-  spec.set_servers(1);
-  spec.set_workers(workers);
-  spec.set_samples(1000);
-  (*spec.mutable_settings())["model"] = "mlp";
-  return spec;
-}
-
-pb::JoinRequest JoinAs(int worker, const pb::JobSpec& spec, uint64_t job = 7) {
-  pb::JoinRequest request;
-  request.set_job_id(job);
-  request.set_worker(worker);
-  request.set_incarnation(static_cast<uint64_t>(worker) + 100);
-  *request.mutable_spec() = spec;
-  return request;
-}
-
-absl::Status TryJoin(Server& server, const pb::JoinRequest& request) {
-  pb::JoinReply reply;
-  return server.Join(request, reply);
-}
-
-absl::Status End(Server& server, int worker, pb::WorkerState state,
-                 const std::string& message = "") {
-  pb::ReportRequest request;
-  request.set_job_id(7);
-  request.set_worker(worker);
-  request.set_incarnation(static_cast<uint64_t>(worker) + 100);
-  request.mutable_report()->set_state(state);
-  request.mutable_report()->set_message(message);
-  pb::ReportReply reply;
-  return server.Report(request, reply);
-}
-
-// A server with a running job of two workers and the center {1, 2, 3}.
-struct RunningJob {
-  explicit RunningJob(int workers = 2) : server(clock) {
-    for (int worker = 0; worker < workers; ++worker) {
-      REQUIRE(TryJoin(server, JoinAs(worker, DeltaJob(workers))).ok());
-    }
-    RecordedCall init(Request::INITIALIZE, 7, 0, {1, 2, 3});
-    server.Exchange(init);
-    REQUIRE(init.status == absl::OkStatus());
-  }
-  std::vector<float> Center() {
-    RecordedCall pull(Request::PULL, 7, -1);
-    server.Exchange(pull);
-    REQUIRE(pull.status == absl::OkStatus());
-    return pull.reply_values;
-  }
-  HandClock clock;
-  Server server;
-};
 
 TEST_CASE(
     "A pull waits for the initial center, and only the first one counts") {
@@ -134,6 +64,21 @@ TEST_CASE("A repeated push is answered, but applied once") {
   REQUIRE(absl::IsFailedPrecondition(*gap.status));
   CHECK_THAT(std::string(gap.status->message()), Contains("expected 2"));
   CHECK(job.Center() == std::vector<float>{2, 3, 4});
+}
+
+TEST_CASE("What answers a repeat is the worker's new base") {
+  RunningJob job;
+  RecordedCall first(Request::PUSH_PULL, 7, 0, {1, 1, 1}, 1);
+  job.server.Exchange(first);
+  RecordedCall other(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+  job.server.Exchange(other);
+  RecordedCall repeat(Request::PUSH_PULL, 7, 0, {1, 1, 1}, 1);
+  job.server.Exchange(repeat);
+  CHECK(repeat.reply.version() == 2);
+  CHECK(repeat.reply.staleness() == 0);  // of the push, as it was
+  RecordedCall next(Request::PUSH, 7, 0, {1, 1, 1}, 2);
+  job.server.Exchange(next);
+  CHECK(next.reply.staleness() == 0);
 }
 
 TEST_CASE("A bad push is refused with worker and shard, and changes nothing") {

@@ -40,6 +40,7 @@ class FakeCalls final : public ServerCalls {
   }
   void Exchange(ExchangeCall& call) override {
     ++exchanges;
+    received += call.update.size();
     if (call.request.rounds() == 0) return Answer(call);
     absl::MutexLock lock(&mu_);
     parked_.push_back(&call);
@@ -69,6 +70,7 @@ class FakeCalls final : public ServerCalls {
   std::string local_socket;
   std::atomic<int> controls = 0;
   std::atomic<int> exchanges = 0;
+  std::atomic<size_t> received = 0;  // values in all
   std::atomic<int> cancelled = 0;
   std::atomic<int> misaligned = 0;
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/faulty.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +62,119 @@ TEST_CASE("a parked call is cancelled through the faults") {
   CHECK(server.parked() == 0);
   faulty.Cancel(call);
   CHECK(call.finished == 1);
+}
+
+// What happens later, when a test says so.
+struct Later {
+  FaultyCalls::After After() {
+    return [this](absl::Duration delay, std::function<void()> action) {
+      actions.emplace(delay, std::move(action));
+    };
+  }
+  // The first to happen does.
+  void Happens() {
+    const auto first = actions.begin();
+    const auto action = std::move(first->second);
+    actions.erase(first);
+    action();
+  }
+  std::multimap<absl::Duration, std::function<void()>> actions;
+};
+
+TEST_CASE("a call that is cut is served short, and its answer lost") {
+  FakeCalls server;
+  FaultyCalls faulty(server, Random{1}, {.cut = 1});
+  for (int i = 0; i < 20; ++i) {
+    TestCall call({1, 2, 3});
+    faulty.Exchange(call);
+    CHECK(absl::IsUnavailable(call.status));
+    CHECK(call.received.empty());
+  }
+  CHECK(server.exchanges == 20);
+  CHECK(server.received < 20 * 3);
+  CHECK(server.received > 0);
+}
+
+TEST_CASE("a call that comes late is lost, and served when its time has come") {
+  FakeCalls server;
+  Later later;
+  FaultyCalls faulty(server, Random{1},
+                     {.late = 1, .max_delay = absl::Seconds(1)}, later.After());
+  {
+    TestCall call({1, 2});
+    faulty.Exchange(call);
+    CHECK(absl::IsUnavailable(call.status));
+    CHECK(server.exchanges == 0);
+    faulty.Cancel(call);  // is of no concern to it
+    CHECK(call.finished == 1);
+  }  // nobody's memory any more
+  later.Happens();
+  CHECK(server.exchanges == 1);
+  CHECK(server.received == 2);
+  pb::ReportReply reply;
+  CHECK(absl::IsUnavailable(faulty.Report({}, reply)));
+  CHECK(server.controls == 0);
+  later.Happens();
+  CHECK(server.controls == 1);
+}
+
+TEST_CASE("a late call that nobody answers ends with the faults") {
+  FakeCalls server;
+  Later later;
+  {
+    FaultyCalls faulty(server, Random{1},
+                       {.late = 1, .max_delay = absl::Seconds(1)},
+                       later.After());
+    TestCall call;
+    call.request.set_rounds(1);
+    faulty.Exchange(call);
+    later.Happens();
+    CHECK(server.parked() == 1);
+  }
+  CHECK(server.parked() == 0);
+}
+
+TEST_CASE("calls that take their time overtake each other") {
+  FakeCalls server;
+  Later later;
+  FaultyCalls faulty(server, Random{1},
+                     {.delay = 1, .max_delay = absl::Seconds(1)},
+                     later.After());
+  std::vector<std::unique_ptr<TestCall>> calls;
+  for (int i = 0; i < 10; ++i) {
+    calls.push_back(
+        std::make_unique<TestCall>(std::vector<float>{static_cast<float>(i)}));
+    faulty.Exchange(*calls.back());
+  }
+  std::vector<int> order;
+  while (!later.actions.empty()) {
+    later.Happens();
+    for (int i = 0; i < 10; ++i) {
+      if (calls[i]->finished == 0 || calls[i]->reply.version() < 0) continue;
+      order.push_back(i);
+      CHECK(calls[i]->received == calls[i]->sent);
+      calls[i]->reply.set_version(-1);  // seen
+    }
+  }
+  CHECK(order.size() == 10);
+  CHECK_FALSE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST_CASE("a call that is cancelled on its way arrives nevertheless") {
+  FakeCalls server;
+  Later later;
+  FaultyCalls faulty(server, Random{1},
+                     {.delay = 1, .max_delay = absl::Seconds(1)},
+                     later.After());
+  TestCall call({1});
+  faulty.Exchange(call);
+  CHECK(call.finished == 0);
+  faulty.Cancel(call);
+  CHECK(absl::IsCancelled(call.status));
+  later.Happens();
+  CHECK(server.exchanges == 1);
+  CHECK(call.finished == 1);
+  CHECK(call.received.empty());
 }
 
 TEST_CASE("faults come as often as asked and the same for the same key") {

@@ -148,6 +148,60 @@ TEST_CASE("Lost reports of progress end no training") {
   CHECK(outcomes[0]->status.stop_state() == pb::RUNNING);
 }
 
+// Answers a few calls of each kind, and loses those answers.
+class Forgetful final : public ForwardingCalls {
+ public:
+  explicit Forgetful(ServerCalls& next) : ForwardingCalls(next) {}
+
+  absl::Status GetJob(const pb::GetJobRequest& request,
+                      pb::JobStatus& reply) override {
+    return Lose(jobs, ForwardingCalls::GetJob(request, reply));
+  }
+  absl::Status Join(const pb::JoinRequest& request,
+                    pb::JoinReply& reply) override {
+    return Lose(joins, ForwardingCalls::Join(request, reply));
+  }
+  absl::Status Report(const pb::ReportRequest& request,
+                      pb::ReportReply& reply) override {
+    const absl::Status status = ForwardingCalls::Report(request, reply);
+    return request.has_report() ? Lose(reports, status) : status;
+  }
+
+  std::atomic<int> jobs = 0, joins = 0, reports = 0;
+
+ private:
+  static absl::Status Lose(std::atomic<int>& calls, absl::Status status) {
+    return ++calls <= 2 ? absl::UnavailableError("lost") : status;
+  }
+};
+
+TEST_CASE("Answers that are lost while a worker joins are asked for again") {
+  const Dataset data = SmallFashionMnist(1000);
+  Server server(RealClock());
+  Forgetful forgetful(server);
+  const auto outcomes = RunLocalJob(TinyJob(), {&forgetful}, data, kNoStop);
+  INFO(outcomes[0].status());
+  CHECK(outcomes[0].ok());
+  CHECK(outcomes[1].ok());
+  CHECK(forgetful.joins >= 4);
+}
+
+TEST_CASE("A server that cannot be joined is named when the time is over") {
+  const Dataset data = SmallFashionMnist(1000);
+  Server server(RealClock());
+  Forgetful forgetful(server);
+  forgetful.joins = -1'000'000;
+  Options options = TinyJob();
+  options.connect_timeout = absl::Milliseconds(300);
+  const auto outcomes = RunLocalJob(options, {&forgetful}, data, kNoStop);
+  REQUIRE(absl::IsUnavailable(outcomes[0].status()));
+  CHECK_THAT(std::string(outcomes[0].status().message()),
+             Catch::StartsWith("lost; waited ") &&
+                 Catch::EndsWith(" (--connect-timeout)"));
+  // Twice as long a pause each time: no storm.
+  CHECK(forgetful.joins + 1'000'000 < 12);
+}
+
 TEST_CASE("Only what a later attempt may mend counts as lost") {
   CHECK(IsLost(absl::UnavailableError("")));
   CHECK(IsLost(absl::DeadlineExceededError("")));

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who takes part: calls that come late, from past selves and past jobs.
+#include <catch2/catch.hpp>
+
+#include "server/hosted_shard.h"
+#include "tests/server/running_job.h"
+#include "trainers/trainer.h"
+
+namespace monsoon {
+namespace {
+
+using Catch::Contains;
+using Request = pb::ExchangeRequest;
+
+constexpr uint64_t kPast = 101;  // what JoinAs and RecordedCall say of worker 1
+constexpr uint64_t kPresent = 555;
+
+pb::JoinRequest Restarted() {
+  pb::JoinRequest request = JoinAs(1, DeltaJob(2));
+  request.set_incarnation(kPresent);
+  return request;
+}
+
+// Worker 1 falls silent and is restarted.
+void Restart(RunningJob& job) {
+  job.clock.now += ServerOptions().lease + absl::Seconds(1);
+  REQUIRE(TryJoin(job.server, Restarted()).ok());
+}
+
+pb::WorkerReport MemberReport(Server& server, int worker) {
+  pb::JobStatus status;
+  REQUIRE(server.GetJob({}, status).ok());
+  return status.members(worker).report();
+}
+
+absl::Status Say(Server& server, pb::WorkerState state, bool keeps_job,
+                 int64_t steps) {
+  pb::ReportRequest request;
+  request.set_job_id(7);
+  request.set_worker(1);
+  request.set_incarnation(kPast);
+  request.mutable_report()->set_state(state);
+  request.mutable_report()->set_keeps_job(keeps_job);
+  request.mutable_report()->set_steps(steps);
+  pb::ReportReply reply;
+  return server.Report(request, reply);
+}
+
+TEST_CASE("The first pushes of a restarted worker are no repeats") {
+  RunningJob job;
+  for (uint64_t sequence : {1, 2}) {
+    RecordedCall push(Request::PUSH, 7, 1, {1, 1, 1}, sequence);
+    job.server.Exchange(push);
+    REQUIRE(push.status == absl::OkStatus());
+  }
+  Restart(job);
+  for (uint64_t sequence : {1, 2, 3}) {
+    RecordedCall push(Request::PUSH, 7, 1, {10, 10, 10}, sequence);
+    push.request.set_incarnation(kPresent);
+    job.server.Exchange(push);
+    REQUIRE(push.status == absl::OkStatus());
+  }
+  CHECK(job.Center() == std::vector<float>{33, 34, 35});
+}
+
+TEST_CASE("A process that was replaced is refused for good, whatever it asks") {
+  RunningJob job;
+  Restart(job);
+  RecordedCall push(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+  job.server.Exchange(push);
+  CHECK(absl::IsFailedPrecondition(*push.status));
+  // Its Join came late, when the present one has ended, too, and is silent.
+  pb::ReportRequest end;
+  end.set_job_id(7);
+  end.set_worker(1);
+  end.set_incarnation(kPresent);
+  end.mutable_report()->set_state(pb::DONE);
+  pb::ReportReply reply;
+  REQUIRE(job.server.Report(end, reply).ok());
+  job.clock.now += 2 * ServerOptions().lease;
+  const absl::Status refused = TryJoin(job.server, JoinAs(1, DeltaJob(2)));
+  CHECK(absl::IsFailedPrecondition(refused));
+  CHECK_THAT(std::string(refused.message()),
+             Contains("worker 1 was replaced by a newer process"));
+  RecordedCall present(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+  present.request.set_incarnation(kPresent);
+  job.server.Exchange(present);
+  CHECK(present.status == absl::OkStatus());
+  CHECK(job.Center() == std::vector<float>{2, 3, 4});
+}
+
+TEST_CASE("A pull that a process left behind ends when it is replaced") {
+  RunningJob job;
+  RecordedCall waits(Request::PULL, 7, 1);
+  waits.request.set_rounds(1);
+  job.server.Exchange(waits);
+  REQUIRE_FALSE(waits.finished());
+  Restart(job);
+  REQUIRE(waits.finished());
+  CHECK(absl::IsFailedPrecondition(*waits.status));
+  RecordedCall push(Request::PUSH, 7, 0, {1, 1, 1}, 1);
+  job.server.Exchange(push);
+  // The new process has not pulled: its base is not what the old one waited
+  // for.
+  RecordedCall first(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+  first.request.set_incarnation(kPresent);
+  job.server.Exchange(first);
+  CHECK(first.reply.staleness() == 1);
+}
+
+TEST_CASE("A shard itself refuses who was replaced after the job had looked") {
+  const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
+  HostedShard shard(0, 1, 0, *made.trainer, 100, RealClock());
+  RecordedCall init(Request::INITIALIZE, 7, 0, {8});
+  shard.Exchange(init);
+  shard.Enter(1, kPast);
+  shard.Enter(1, kPresent);
+  for (const uint64_t incarnation : {kPast, kPresent}) {
+    RecordedCall push(Request::PUSH_PULL, 7, 1, {1}, 1);
+    push.request.set_incarnation(incarnation);
+    shard.Exchange(push);
+    REQUIRE(push.finished());
+    const bool is_present = incarnation == kPresent;
+    CHECK(push.status->ok() == is_present);
+    // A call that entered twice, by a repeated Join, is still the same process.
+    shard.Enter(1, kPresent);
+  }
+  RecordedCall pull(Request::PULL, 7, -1);
+  shard.Exchange(pull);
+  CHECK(pull.reply_values == std::vector<float>{9});
+  RecordedCall repeat(Request::PUSH, 7, 1, {1}, 1);
+  repeat.request.set_incarnation(kPresent);
+  shard.Exchange(repeat);
+  CHECK(repeat.reply.version() == 1);
+}
+
+TEST_CASE("Who takes part is what was said last, whatever comes after it") {
+  const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
+  HostedShard shard(0, 1, 0, *made.trainer, 100, RealClock());
+  RecordedCall init(Request::INITIALIZE, 7, 0, {8});
+  shard.Exchange(init);
+  for (const uint64_t sequence : {1, 2}) {
+    RecordedCall push(Request::PUSH, 7, 0, {1}, sequence);
+    shard.Exchange(push);
+  }
+  shard.SetLive({0, 1}, 2);
+  shard.SetLive({0}, 1);  // said before, by a slower thread
+  RecordedCall ahead(Request::PULL, 7, 0);
+  ahead.request.set_max_lead(1);
+  shard.Exchange(ahead);
+  CHECK_FALSE(ahead.finished());
+  shard.SetLive({0}, 3);
+  CHECK(ahead.finished());
+}
+
+TEST_CASE("A repeated Join brings nobody back to life") {
+  RunningJob job;
+  REQUIRE(End(job.server, 0, pb::DONE).ok());
+  REQUIRE(End(job.server, 1, pb::DONE).ok());
+  REQUIRE(TryJoin(job.server, JoinAs(1, DeltaJob(2))).ok());
+  CHECK(MemberReport(job.server, 1).state() == pb::DONE);
+  pb::JobStatus status;
+  REQUIRE(job.server.GetJob({}, status).ok());
+  CHECK(status.over());
+}
+
+TEST_CASE("A report that comes late takes nothing back") {
+  RunningJob job;
+  Server& server = job.server;
+  REQUIRE(Say(server, pb::RUNNING, false, 20).ok());
+  REQUIRE(Say(server, pb::RUNNING, false, 10).ok());
+  CHECK(MemberReport(server, 1).steps() == 20);
+  REQUIRE(Say(server, pb::DONE, true, 30).ok());
+  REQUIRE(Say(server, pb::RUNNING, false, 30).ok());
+  CHECK(MemberReport(server, 1).state() == pb::DONE);
+  REQUIRE(Say(server, pb::DONE, false, 30).ok());
+  REQUIRE(Say(server, pb::DONE, true, 30).ok());
+  CHECK_FALSE(MemberReport(server, 1).keeps_job());
+}
+
+TEST_CASE("A late Join starts no job again that has ended") {
+  RunningJob job(1);
+  REQUIRE(End(job.server, 0, pb::DONE).ok());
+  REQUIRE(TryJoin(job.server, JoinAs(0, DeltaJob(1), 8)).ok());
+  job.clock.now += 2 * ServerOptions().lease;
+  const absl::Status late = TryJoin(job.server, JoinAs(0, DeltaJob(1), 7));
+  REQUIRE(absl::IsFailedPrecondition(late));
+  CHECK_THAT(std::string(late.message()), Contains("job 7 has ended"));
+  pb::JobStatus status;
+  REQUIRE(job.server.GetJob({}, status).ok());
+  CHECK(status.job_id() == 8);
+}
+
+}  // namespace
+}  // namespace monsoon
