@@ -44,12 +44,14 @@ def load(folder, expected):
 
 
 def batches(examples, settings):
-    """The examples of each batch, and whether an epoch begins; the last batch of one may be short."""
-    size = int(settings["batch_size"])
-    for _ in range(int(settings["epochs"])):
+    """The examples of each batch, whether it begins an epoch, and whether it is the last of all. The
+    last one of an epoch may be short."""
+    size, epochs = int(settings["batch_size"]), int(settings["epochs"])
+    for epoch in range(epochs):
         order = np.random.permutation(examples)
         for begin in range(0, len(order), size):
-            yield order[begin:begin + size], begin == 0
+            is_last = epoch == epochs - 1 and begin + size >= len(order)
+            yield order[begin:begin + size], begin == 0, is_last
 
 
 def layers(tensors, flat):

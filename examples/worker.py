@@ -100,10 +100,9 @@ class Worker:
         """adag: some local steps, then the way that they went, divided by their number."""
         report, local = self.report, mlp.LocalSteps(self.spec.settings)
         own = range(self.ids["worker"], len(labels), self.spec.workers)
-        batches = list(mlp.batches(own, self.spec.settings))
         center = self.exchange()
         x, steps, samples = center.copy(), 0, 0
-        for rows, begins_epoch in batches:
+        for rows, begins_epoch, is_last in mlp.batches(own, self.spec.settings):
             if begins_epoch:  # the losses are those of one
                 report.loss_sum = report.loss_samples = 0
             g, loss = mlp.gradient(self.spec.tensors, x, images[rows], labels[rows])
@@ -112,7 +111,7 @@ class Worker:
             report.steps, report.samples = report.steps + 1, report.samples + len(rows)
             report.loss_sum += loss * len(rows)
             report.loss_samples += len(rows)
-            if steps == int(self.spec.hyper["window"]) or rows is batches[-1][0]:
+            if steps == int(self.spec.hyper["window"]) or is_last:
                 update = (x - center) / steps
                 center = self.exchange(update, local_steps=steps, samples=samples)
                 x, steps, samples = center.copy(), 0, 0
