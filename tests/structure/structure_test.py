@@ -2,6 +2,7 @@
 """The structure of the repository is what it should be, and every check finds
 what is planted for it in a copy. Run from anywhere; needs Python 3 and git."""
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ import include_graph
 import links
 import repository
 import sizes_and_paths
+import wire_document
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +35,18 @@ class Repository(unittest.TestCase):
 
     def test_links_between_documents_lead_somewhere(self):
         self.holds(links)
+
+    def test_the_document_of_the_wire_is_complete(self):
+        self.holds(wire_document)
+        source = repository.text(ROOT, wire_document.SCHEMA)
+        schema = wire_document.schema(source)
+        # Nothing that looks like a field escapes the pattern, nor does a block.
+        self.assertEqual(sum(map(len, schema.values())),
+                         len(re.findall(r"= \d+;", source)))
+        self.assertEqual(len(schema), len(re.findall(r"^ *(?:message|enum) ",
+                                                     source, re.MULTILINE)))
+        self.assertIn("OUT_OF_RANGE", dict(map(reversed,
+                                               wire_document.statuses(ROOT))))
 
     def test_trainers_are_seen(self):
         names = [name for name, _ in repository.trainers(ROOT)]
@@ -113,6 +127,33 @@ class Planted(unittest.TestCase):
     def test_broken_link(self):
         self.finds(links, "docs/planted.md: links to nowhere.md",
                    {"docs/planted.md": "[a](nowhere.md#b) [c](planted.md)\n"})
+
+    def changed(self, path, old, new, message):
+        """`check` says `message` once `old` in the file is `new`."""
+        original = (self.copy / path).read_text()
+        self.assertIn(old, original)
+        (self.copy / path).write_text(original.replace(old, new, 1))
+        try:
+            self.assertIn(message, wire_document.violations(self.copy))
+        finally:
+            (self.copy / path).write_text(original)
+
+    def test_wire_document(self):
+        schema, page = wire_document.SCHEMA, wire_document.DOCUMENT
+        self.changed(schema, "  bool refused = 3;",
+                     "  bool refused = 3;\n  map<string, bool> planted = 7;",
+                     f"{page}: ExchangeReply lacks planted of {schema}")
+        self.changed(schema, "    PUSH = 1;", "    PUSH = 1;\n    PLANTED = 9;",
+                     f"{page}: ExchangeRequest.Kind lacks PLANTED of {schema}")
+        self.changed(schema, "message GetJobRequest {}",
+                     "message GetJobRequest {}\nmessage Planted {\n}",
+                     f"{page}: no section Planted, of {schema}")
+        self.changed(page, "| `refused` |", "| `refused`, `planted` |",
+                     f"{page}: ExchangeReply has planted, which {schema} has not")
+        self.changed(page, "| `lease_s` |", "| lease_s |",
+                     f"{page}: JobStatus lacks lease_s of {schema}")
+        self.changed(page, "| `OUT_OF_RANGE` |", "| |",
+                     f"{page}: Errors lacks OUT_OF_RANGE of server/hosted_shard.cc")
 
 
 if __name__ == "__main__":

@@ -283,8 +283,10 @@ TEST_CASE("an address that nobody serves is an error within the timeout") {
         client->WaitConnected(start + absl::Milliseconds(500));
     CHECK(RealClock().Now() - start < absl::Seconds(3));
     CHECK(absl::IsUnavailable(status));
+    // The time that it took: on a busy machine more than the 0.5 s.
     CHECK_THAT(std::string(status.message()),
-               Catch::Contains(address) && Catch::Contains("0.5 s"));
+               Catch::Contains(address) &&
+                   Catch::Matches(".* within [0-2]\\.[0-9] s; .*"));
   }
 }
 

@@ -22,23 +22,12 @@ import unittest
 import grpc
 import numpy as np
 
+from schema_code import generate
+
 SERVER, SCHEMA, DATA = sys.argv[1:4]
 IMAGE, CLASSES, BATCH, LR = 784, 10, 64, 0.1
 PARAMETERS = IMAGE * CLASSES + CLASSES
 SHARDS = [(0, 4000), (4000, PARAMETERS - 4000)]
-
-
-def generate(folder):
-    """The schema's Python modules."""
-    subprocess.run(
-        ["protoc", "-I", os.path.dirname(SCHEMA), "--python_out=" + folder,
-         "--grpc_python_out=" + folder,
-         "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
-         SCHEMA], check=True)
-    sys.path.insert(0, folder)
-    import monsoon_pb2
-    import monsoon_pb2_grpc
-    return monsoon_pb2, monsoon_pb2_grpc
 
 
 def read_idx(name):
@@ -171,7 +160,7 @@ class PythonClientTest(unittest.TestCase):
 
     def test_a_worker_made_from_the_schema_trains_a_model(self):
         with tempfile.TemporaryDirectory() as folder:
-            pb, pb_grpc = generate(folder)
+            pb, pb_grpc = generate(SCHEMA, folder)
             with server(folder) as address:
                 with grpc.insecure_channel(address) as channel:
                     worker = Worker(pb, pb_grpc, channel)

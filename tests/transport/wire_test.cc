@@ -63,7 +63,7 @@ struct Cut {
 // The pairs of hexadecimal digits with which lines start in the fenced blocks
 // of the document.
 std::string BytesInDocument() {
-  std::ifstream file(MONSOON_SOURCE_DIR "/docs/wire_format.md");
+  std::ifstream file(MONSOON_SOURCE_DIR "/docs/wire.md");
   const auto is_byte = [](const std::string& word) {
     return word.size() == 2 &&
            word.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -109,7 +109,7 @@ TEST_CASE("head and payload are the bytes that protobuf would write") {
   }
 }
 
-TEST_CASE("the bytes in docs/wire_format.md are those of the messages") {
+TEST_CASE("the bytes in docs/wire.md are those of the messages") {
   pb::ExchangeRequest request;
   request.set_kind(pb::ExchangeRequest::PUSH_PULL);
   request.set_job_id(0x1234);
