@@ -59,25 +59,28 @@ struct CountedJob {
   }
 };
 
-inline int64_t Mark(int64_t sequence) { return sequence % 61 + 1; }
+// Differs from one life (incarnation) of a worker to the next.
+inline int64_t Mark(int64_t life, int64_t sequence) {
+  return (17 * life + sequence) % 61 + 1;
+}
 
-// Of pushes 1 to `count`.
-inline int64_t SumOfMarks(int64_t count) {
+// Of pushes 1 to `count` of that life.
+inline int64_t SumOfMarks(int64_t life, int64_t count) {
   int64_t sum = 0;
-  for (int64_t i = 1; i <= count; ++i) sum += Mark(i);
+  for (int64_t i = 1; i <= count; ++i) sum += Mark(life, i);
   return sum;
 }
 
-// What `worker` pushes as its push number `sequence`.
-inline void FillPush(const CountedJob& job, int worker, int64_t sequence,
-                     Flat& update) {
+// What `worker` pushes as push number `sequence` of that life.
+inline void FillPush(const CountedJob& job, int worker, int64_t life,
+                     int64_t sequence, Flat& update) {
   for (int64_t i = 0; i < job.floats(); ++i) {
     update[i] = i % job.shard_floats < 2 * job.workers ? 0.0f : 1.0f;
   }
   for (int shard = 0; shard < job.shards; ++shard) {
     const int64_t own = shard * job.shard_floats + 2 * worker;
     update[own] = 1;
-    update[own + 1] = static_cast<float>(Mark(sequence));
+    update[own + 1] = static_cast<float>(Mark(life, sequence));
   }
 }
 
@@ -95,15 +98,16 @@ inline Applied AppliedOf(const CountedJob& job, const Flat& center, int worker,
 }
 
 // Empty when the pushes that were applied between `before` and `after` are
-// numbers 1 to n of one life, each once, and n is in [least, most].
+// numbers 1 to n of that life, each once, and n is in [least, most].
 inline std::string WrongLife(const Applied& before, const Applied& after,
-                             int64_t least, int64_t most) {
+                             int64_t life, int64_t least, int64_t most) {
   const int64_t count = after.count - before.count;
   const int64_t marks = after.marks - before.marks;
-  if (count >= least && count <= most && marks == SumOfMarks(count)) return "";
+  if (count >= least && count <= most && marks == SumOfMarks(life, count))
+    return "";
   return absl::StrCat(count, " pushes were applied, expected ", least, " to ",
                       most, "; their marks sum to ", marks, ", expected ",
-                      SumOfMarks(count), "\n");
+                      SumOfMarks(life, count), "\n");
 }
 
 // Empty when every float of every shard was moved by every push alike. Of a

@@ -123,7 +123,7 @@ class Rank {
     // From here on only this life counts.
     const Flat before = Center(job_, cluster_.calls);
     for (int64_t n = 1; exchanged_ < settings_.exchanges; ++n) {
-      FillPush(job_, settings_.worker, n, update);
+      FillPush(job_, settings_.worker, lives_, n, update);
       const absl::Status status = link.PushPull(update, reply);
       if (!status.ok()) {
         if (!absl::IsDeadlineExceeded(status) && !absl::IsUnavailable(status)) {
@@ -151,9 +151,9 @@ class Rank {
   // The answer to a push has it, once, and every part of every other push.
   void CheckReply(const Flat& before, const Flat& reply, int64_t n) {
     for (int shard = 0; shard < job_.shards; ++shard) {
-      wrong_ +=
-          WrongLife(AppliedOf(job_, before, settings_.worker, shard),
-                    AppliedOf(job_, reply, settings_.worker, shard), n, n);
+      wrong_ += WrongLife(AppliedOf(job_, before, settings_.worker, shard),
+                          AppliedOf(job_, reply, settings_.worker, shard),
+                          lives_, n, n);
     }
     wrong_ += WrongTotals(job_, reply);
   }
@@ -172,7 +172,7 @@ class Rank {
       const PushProgress& done = progress[static_cast<size_t>(shard)];
       wrong_ += WrongLife(AppliedOf(job_, before, settings_.worker, shard),
                           AppliedOf(job_, after, settings_.worker, shard),
-                          done.acknowledged, done.begun);
+                          lives_, done.acknowledged, done.begun);
     }
   }
 
