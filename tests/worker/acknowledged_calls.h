@@ -28,6 +28,9 @@ class AcknowledgedCalls final : public ForwardingCalls {
   AcknowledgedCalls(ServerCalls& next, absl::Span<PushProgress> shards)
       : ForwardingCalls(next), next_(next), shards_(shards) {}
 
+  // Calls that have ended otherwise than well, retried or not.
+  int failures() const { return failures_; }
+
   void Exchange(ExchangeCall& call) override {
     const bool pushes = call.request.sequence() > 0;
     auto noted = std::make_shared<Noted>(*this, call);
@@ -69,6 +72,7 @@ class AcknowledgedCalls final : public ForwardingCalls {
     }
     void Finish(absl::Status status, pb::ExchangeReply reply) override {
       if (status.ok() && sequence() > 0) progress().acknowledged = sequence();
+      if (!status.ok()) ++owner_.failures_;
       std::shared_ptr<Noted> self;
       {
         absl::MutexLock lock(&owner_.mu_);
@@ -86,6 +90,7 @@ class AcknowledgedCalls final : public ForwardingCalls {
 
   ServerCalls& next_;
   const absl::Span<PushProgress> shards_;
+  std::atomic<int> failures_ = 0;
   absl::Mutex mu_;
   std::map<ExchangeCall*, std::shared_ptr<Noted>> noted_ ABSL_GUARDED_BY(mu_);
 };

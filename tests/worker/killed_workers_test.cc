@@ -2,14 +2,10 @@
 //
 // Workers that are killed at random moments and started again, under load:
 // real processes, real servers.
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,9 +16,8 @@
 #include "base/random.h"
 #include "cli/process.h"
 #include "tests/base/temporary_folder.h"
-#include "tests/transport/fake_calls.h"
 #include "tests/worker/push_worker.h"
-#include "transport/grpc_client.h"
+#include "tests/worker/server_process.h"
 #include "transport/grpc_settings.h"
 #include "worker/shard_link.h"
 
@@ -35,39 +30,14 @@ constexpr int kKills = 100;  // with each transport
 constexpr uint64_t kSeed = 5;
 constexpr char kLease[] = "0.2";
 
-int64_t OpenFiles(int pid) {
-  const auto files =
-      std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/fd"));
-  return std::distance(begin(files), end(files));
-}
-
-int64_t MemoryBytes(int pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/statm"));
-  int64_t all = 0, resident = 0;
-  file >> all >> resident;
-  return resident * sysconf(_SC_PAGE_SIZE);
-}
-
 // The servers of one job, which has its center.
 struct Servers {
-  explicit Servers(const std::string& folder) {
+  Servers() {
     for (int i = 0; i < kPushJob.servers; ++i) {
-      const std::string port_file = absl::StrCat(folder, "/port", i);
-      processes.push_back(*Process::Start(
-          {.arguments = {absl::StrCat(MONSOON_BINARY_DIR, "/monsoon-server"),
-                         "--listen", "127.0.0.1:0", "--port-file", port_file,
-                         "--lease", kLease},
-           .stderr_file = absl::StrCat(folder, "/server", i)},
-          [] {}));
-      int port = 0;
-      REQUIRE(Eventually(
-          [&] { return std::ifstream(port_file) >> port && port > 0; }));
-      addresses.push_back(absl::StrCat("127.0.0.1:", port));
-      clients.push_back(*GrpcClient::Create(addresses.back(), RealClock()));
-      calls.push_back(clients.back().get());
-      REQUIRE(clients.back()
-                  ->WaitConnected(RealClock().Now() + absl::Seconds(30))
-                  .ok());
+      processes.push_back(std::make_unique<ServerProcess>(
+          std::vector<std::string>{"--lease", kLease}));
+      addresses.push_back(processes.back()->address());
+      calls.push_back(&processes.back()->client());
     }
     JoinAll(0);
     ShardLink link(Config(0), RealClock());
@@ -105,9 +75,8 @@ struct Servers {
     return center;
   }
 
-  std::vector<std::unique_ptr<Process>> processes;
+  std::vector<std::unique_ptr<ServerProcess>> processes;
   std::vector<std::string> addresses;
-  std::vector<std::unique_ptr<GrpcClient>> clients;
   std::vector<ServerCalls*> calls;
 };
 
@@ -258,8 +227,8 @@ class Watch {
 
 void KillWorkers(const std::string& transport) {
   const TemporaryFolder folder;
-  Servers servers(folder.path());
-  const std::string file = folder.path() + "/records";
+  Servers servers;
+  const std::string file = folder.At("records");
   PushRecords& records = MapRecords(file);
   std::vector<std::string> arguments = {
       absl::StrCat(MONSOON_BINARY_DIR, "/push_worker"), file, transport};
@@ -270,8 +239,8 @@ void KillWorkers(const std::string& transport) {
     victims.emplace_back(rank, records, arguments);
   }
   Watch watch(servers, victims);
-  const int pid = servers.processes[0]->pid();
-  const int64_t files = OpenFiles(pid);
+  const ServerProcess& server = *servers.processes[0];
+  const int64_t files = server.open_files();
   int64_t memory = 0;
   int kills = 0;
   while (kills < kKills && watch.wrong().empty()) {
@@ -280,7 +249,7 @@ void KillWorkers(const std::string& transport) {
       CHECK(victim.wrong() == "");
     }
     watch.Look();
-    if (memory == 0 && kills >= kKills / 4) memory = MemoryBytes(pid);
+    if (memory == 0 && kills >= kKills / 4) memory = server.memory_bytes();
     RealClock().NewEvent()->Wait(RealClock().Now() + absl::Milliseconds(2));
   }
   for (Victim& victim : victims) victim.Kill();
@@ -293,8 +262,8 @@ void KillWorkers(const std::string& transport) {
   CHECK(pushes > kKills * kPushJob.shards);
   // One life in eight leaves 8 shards of memory and 3 files, were they kept.
   CHECK(Eventually(
-      [&] { return OpenFiles(pid) <= files + 2 * kPushJob.workers; }));
-  CHECK(MemoryBytes(pid) - memory < 16 << 20);
+      [&] { return server.open_files() <= files + 2 * kPushJob.workers; }));
+  CHECK(server.memory_bytes() - memory < 16 << 20);
 }
 
 TEST_CASE(
