@@ -2,6 +2,7 @@
 #include "worker/shard_link.h"
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <utility>
 
@@ -42,10 +43,11 @@ bool MayRetry(const absl::Status& status) {
 // One shard's part of an exchange, from its first attempt to its success.
 class ShardLink::Call final : public ExchangeCall {
  public:
-  explicit Call(ServerCalls& server) : server_(server) {}
+  Call(ServerCalls& server, std::unique_ptr<Event> done)
+      : server_(server), done_(std::move(done)) {}
 
-  void Begin(Clock& clock) {
-    done_ = clock.NewEvent();
+  void Begin() {
+    done_->Reset();
     server_.Exchange(*this);
   }
   // Waits for the end of the attempt; gives up at the deadline.
@@ -76,6 +78,9 @@ class ShardLink::Call final : public ExchangeCall {
     reply = std::move(head);
     done_->Set();
   }
+
+  // Of a call that is over.
+  std::unique_ptr<Event> TakeEvent() { return std::move(done_); }
 
   bool succeeded = false;
   absl::Span<float> reply_memory;
@@ -119,11 +124,11 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
   const bool pushes = kind == Request::PUSH || kind == Request::PUSH_PULL;
   const bool accounts =
       pushes && replica_ != nullptr && replica_->step != accounted_step_;
-  std::vector<std::unique_ptr<Call>> calls;
-  for (const size_t i : order_) {
+  for (size_t place = 0; place < order_.size(); ++place) {
+    const size_t i = order_[place];
     const ShardRange& range = config_.shards[i];
     ServerCalls& server = *config_.servers[static_cast<size_t>(range.server)];
-    auto call = std::make_unique<Call>(server);
+    Call* call = &NewCall(place, server);
     Request& request = call->request;
     request.set_kind(kind);
     request.set_job_id(config_.job_id);
@@ -146,32 +151,42 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     if (reply != nullptr) {
       call->reply_memory = reply->Slice(range.offset, range.size).span();
     }
-    calls.push_back(std::move(call));
   }
   if (accounts) accounted_step_ = replica_->step;
   const absl::Time deadline = clock_.Now() + config_.timeout;
   bool retry = false;
-  absl::Status status = Round(calls, deadline, retry);
+  absl::Status status = Round(deadline, retry);
   while (retry && clock_.Now() < deadline) {
     clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + kRetryPause));
-    status = Round(calls, deadline, retry);
+    status = Round(deadline, retry);
   }
-  if (status.ok()) Count(calls);
+  if (status.ok()) Count();
   return status;
 }
 
-absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
-                              absl::Time deadline, bool& retry) {
+ShardLink::Call& ShardLink::NewCall(size_t i, ServerCalls& server) {
+  if (i == calls_.size()) {
+    calls_.push_back(std::make_unique<Call>(server, clock_.NewEvent()));
+  } else {
+    Call* spent = calls_[i].get();
+    std::unique_ptr<Event> event = spent->TakeEvent();
+    std::destroy_at(spent);
+    std::construct_at(spent, server, std::move(event));
+  }
+  return *calls_[i];
+}
+
+absl::Status ShardLink::Round(absl::Time deadline, bool& retry) {
   const size_t in_flight = kInFlight * config_.servers.size();
   absl::Status failure;  // the first that no retry mends, else the first
   retry = false;
   size_t begun = 0;
-  size_t end = calls.size();
+  size_t end = calls_.size();
   for (size_t i = 0; i < end; ++i) {
     for (; begun < std::min(end, i + in_flight); ++begun) {
-      if (!calls[begun]->succeeded) calls[begun]->Begin(clock_);
+      if (!calls_[begun]->succeeded) calls_[begun]->Begin();
     }
-    Call& call = *calls[i];
+    Call& call = *calls_[i];
     if (call.succeeded) continue;
     const absl::Status& status = call.Await(deadline);
     call.succeeded = status.ok();
@@ -187,16 +202,16 @@ absl::Status ShardLink::Round(std::vector<std::unique_ptr<Call>>& calls,
   return failure;
 }
 
-void ShardLink::Count(const std::vector<std::unique_ptr<Call>>& calls) {
-  const Request& request = calls.front()->request;
+void ShardLink::Count() {
+  const Request& request = calls_.front()->request;
   const bool pushes = request.sequence() > 0;
-  const bool pulls = !calls.front()->reply_memory.empty();
+  const bool pulls = !calls_.front()->reply_memory.empty();
   counters_.pushes += pushes ? 1 : 0;
   counters_.pulls += pulls ? 1 : 0;
-  if (calls.front()->reply.refused()) {
+  if (calls_.front()->reply.refused()) {
     counters_.samples_refused += request.samples();
   }
-  for (const auto& call : calls) {
+  for (const auto& call : calls_) {
     counters_.bytes_up +=
         static_cast<int64_t>(call->update.size() * sizeof(float));
     counters_.bytes_down +=

@@ -66,10 +66,12 @@ class ShardLink final : public Link {
   // One exchange with every shard; `update` and `reply` may be null.
   absl::Status Exchange(pb::ExchangeRequest::Kind kind, const Flat* update,
                         Flat* reply, float weight, Freshness need);
+  // The call number `i` of the next exchange, in memory and with an event that
+  // are kept from one exchange to the next.
+  Call& NewCall(size_t i, ServerCalls& server);
   // Sends what has not succeeded, waits, and says what is to be retried.
-  absl::Status Round(std::vector<std::unique_ptr<Call>>& calls,
-                     absl::Time deadline, bool& retry);
-  void Count(const std::vector<std::unique_ptr<Call>>& calls);
+  absl::Status Round(absl::Time deadline, bool& retry);
+  void Count();
 
   const Config config_;
   Clock& clock_;
@@ -77,6 +79,7 @@ class ShardLink final : public Link {
   int64_t accounted_step_ = 0;       // pending up to here was pushed
   const std::vector<size_t> order_;  // in which shards are called
   std::vector<int64_t> sequences_;   // pushes so far, by shard
+  std::vector<std::unique_ptr<Call>> calls_;
   Counters counters_;
 };
 
