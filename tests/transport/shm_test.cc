@@ -344,7 +344,8 @@ TEST_CASE("files that come along with a packet are not kept") {
   Raw raw(pair.server->name());
   REQUIRE(raw.Hello());
   const int before = OpenFiles();
-  const std::string packet = shm::Packet({.kind = shm::Head::kCancel});
+  const std::string packet(
+      absl::string_view(shm::Packet({.kind = shm::Head::kCancel})));
   for (int i = 0; i < 50; ++i) {
     CHECK(SendPacket(raw.socket, packet, raw.socket.get()));
     CHECK(SendWithTwoFiles(raw.socket, packet));
