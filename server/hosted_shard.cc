@@ -48,8 +48,22 @@ void HostedShard::Exchange(ExchangeCall& call) {
   Finish(ready);
 }
 
+absl::Status HostedShard::CheckIncarnation(const Request& request) const {
+  const auto peer = peers_.find(request.worker());
+  if (peer == peers_.end() || peer->second.incarnation == 0 ||
+      peer->second.incarnation == request.incarnation()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(Sender(request.worker(), index_),
+                   "this process was replaced by a newer one of its rank"));
+}
+
 void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
-  if (call.request.kind() == Request::INITIALIZE) {
+  absl::Status known = CheckIncarnation(call.request);
+  if (!known.ok()) {
+    ready.push_back({&call, std::move(known), {}});
+  } else if (call.request.kind() == Request::INITIALIZE) {
     Initialize(call, ready);
   } else if (Pushes(call.request)) {
     Push(call, largest, ready);
@@ -232,12 +246,17 @@ bool HostedShard::MayAnswer(const ExchangeCall& call) const {
 }
 
 void HostedShard::AnswerParked(ReadyCalls& ready) {
-  const auto answer = [&](ExchangeCall* call)
-                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-                            if (!MayAnswer(*call)) return false;
-                            Answer(*call, shard_.center, ready);
-                            return true;
-                          };
+  const auto answer =
+      [&](ExchangeCall* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        absl::Status known = CheckIncarnation(call->request);
+        if (!known.ok()) {
+          ready.push_back({call, std::move(known), {}});
+          return true;
+        }
+        if (!MayAnswer(*call)) return false;
+        Answer(*call, shard_.center, ready);
+        return true;
+      };
   parked_.erase(std::remove_if(parked_.begin(), parked_.end(), answer),
                 parked_.end());
   if (stopped_.ok()) return;
@@ -302,9 +321,9 @@ void HostedShard::SetLive(std::vector<int> live) {
   Finish(ready);
 }
 
-void HostedShard::Restart(int worker) {
+void HostedShard::Restart(int worker, uint64_t incarnation) {
   absl::MutexLock lock(&mu_);
-  peers_.erase(worker);
+  peers_[worker] = {.incarnation = incarnation};
   shard_.slots.Erase(absl::StrCat("seen/", worker));
 }
 
@@ -331,8 +350,9 @@ void HostedShard::Save(Writer& writer) const {
   writer.Int(counters_.samples_refused);
   writer.Int(static_cast<int64_t>(peers_.size()));
   for (const auto& [worker, peer] : peers_) {
-    for (int64_t value : {int64_t{worker}, peer.base, peer.sequence,
-                          int64_t{peer.refused}, peer.staleness}) {
+    for (int64_t value :
+         {int64_t{worker}, peer.base, peer.sequence, int64_t{peer.refused},
+          peer.staleness, static_cast<int64_t>(peer.incarnation)}) {
       writer.Int(value);
     }
   }
@@ -349,7 +369,7 @@ absl::Status HostedShard::Load(Reader& reader) {
   absl::MutexLock lock(&mu_);
   RETURN_IF_ERROR(shard_.Load(reader));
   bound_ = std::numeric_limits<double>::infinity();
-  int64_t initialized = 0, count = 0, worker = 0, refused = 0;
+  int64_t initialized = 0, count = 0, worker = 0, refused = 0, incarnation = 0;
   RETURN_IF_ERROR(reader.Int(initialized));
   initialized_ = initialized != 0;
   RETURN_IF_ERROR(reader.Int(counters_.samples_applied));
@@ -358,11 +378,12 @@ absl::Status HostedShard::Load(Reader& reader) {
   peers_.clear();
   for (int64_t i = 0; i < count; ++i) {
     Peer peer;
-    for (int64_t* value :
-         {&worker, &peer.base, &peer.sequence, &refused, &peer.staleness}) {
+    for (int64_t* value : {&worker, &peer.base, &peer.sequence, &refused,
+                           &peer.staleness, &incarnation}) {
       RETURN_IF_ERROR(reader.Int(*value));
     }
     peer.refused = refused != 0;
+    peer.incarnation = static_cast<uint64_t>(incarnation);
     peers_[static_cast<int>(worker)] = peer;
   }
   round_ = {};

@@ -36,8 +36,10 @@ class HostedShard {
   // The ranks that take part now, sorted: rounds and parked pulls are looked
   // at again.
   void SetLive(std::vector<int> live);
-  // Forgets what a worker's past self did: sequence, base, seen center.
-  void Restart(int worker);
+  // From here on the worker is this one: forgets what a past self did
+  // (sequence, base, seen center), and refuses what still comes from it, now,
+  // or with the next SetLive what is parked.
+  void Restart(int worker, uint64_t incarnation);
   // The job is over: pulls that wait, now or later, and pushes to come finish
   // with `why`.
   void Stop(const absl::Status& why);
@@ -56,10 +58,11 @@ class HostedShard {
  private:
   // What the shard knows of one worker.
   struct Peer {
-    int64_t base = 0;       // version at its last pull
-    int64_t sequence = 0;   // its pushes so far
-    bool refused = false;   // the last of them was
-    int64_t staleness = 0;  // of the last of them
+    uint64_t incarnation = 0;  // 0: it has not been told of any
+    int64_t base = 0;          // version at its last pull
+    int64_t sequence = 0;      // its pushes so far
+    bool refused = false;      // the last of them was
+    int64_t staleness = 0;     // of the last of them
   };
   struct Ready {
     ExchangeCall* call;
@@ -69,6 +72,9 @@ class HostedShard {
   // Most often the call that is being served, and no memory for more.
   using ReadyCalls = absl::InlinedVector<Ready, 1>;
 
+  // FAILED_PRECONDITION from a past self of the worker that takes part now.
+  absl::Status CheckIncarnation(const pb::ExchangeRequest& request) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // `largest` is the largest magnitude of the call's update.
   void Serve(ExchangeCall& call, float largest, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -103,7 +103,6 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
         "; give --servers in the same order to all workers"));
   }
   const int worker = request.worker();
-  bool restarted = false;
   std::vector<int> live;
   {
     absl::MutexLock lock(&mu_);
@@ -121,19 +120,23 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
             ", or wait ", absl::FormatDuration(lease_),
             " if that process is gone"));
       }
-      restarted = true;
     }
     if (is_other) {
       return absl::FailedPreconditionError(absl::StrCat(
           "this server still serves another job of trainer ", spec_.trainer(),
           "; wait until it ends, or use other --servers"));
     }
-    Member& member = members_[worker];
-    member = {request.incarnation(), clock_.Now(), {}};
+    // Together with the member: no push of one process counts as another's.
+    if (it == members_.end() ||
+        it->second.incarnation != request.incarnation()) {
+      for (auto& [index, shard] : shards_) {
+        shard->Restart(worker, request.incarnation());
+      }
+    }
+    members_[worker] = {request.incarnation(), clock_.Now(), {}};
     live = Live();
   }
   for (auto& [index, shard] : shards_) {
-    if (restarted) shard->Restart(worker);
     shard->SetLive(live);
   }
   return absl::OkStatus();
