@@ -19,6 +19,11 @@ class RealEvent final : public Event {
     set_ = true;
   }
 
+  void Reset() override {
+    absl::MutexLock lock(&mu_);
+    set_ = false;
+  }
+
   bool Wait(absl::Time deadline) override {
     // Mutex waits count wall time; a duration survives a step of the wall
     // clock better than a wall time computed long ago would.

@@ -10,8 +10,11 @@ namespace monsoon {
 class Event {
  public:
   virtual ~Event() = default;
-  // Raises the flag, for good, and wakes all who wait.
+  // Raises the flag, until it is lowered, and wakes all who wait.
   virtual void Set() = 0;
+  // Lowers the flag, so that one event serves again and again. REQUIRES: nobody
+  // waits, and whoever was to raise it has done so.
+  virtual void Reset() = 0;
   // Waits until the flag is up or `deadline` has passed; returns the flag.
   // Never call it with a lock held.
   virtual bool Wait(absl::Time deadline) = 0;

@@ -91,7 +91,12 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   ExchangeJob& job = arguments.job;
   RETURN_IF_ERROR(
       CheckName("--transport", job.transport, {"grpc", "shm", "inproc"}));
-  ASSIGN_OR_RETURN(job.wire, ParseWire(arguments.wire));
+  const absl::StatusOr<WireNames> wire = ParseWire(arguments.wire);
+  if (!wire.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--wire ", arguments.wire, ": ", wire.status().message()));
+  }
+  job.wire = *wire;
   RETURN_IF_ERROR(ReadNumber("--bytes", bytes, 4, int64_t{1} << 34, job.bytes));
   RETURN_IF_ERROR(ReadNumber("--workers", workers, 1, 1024, job.workers));
   RETURN_IF_ERROR(ReadNumber("--servers", servers, 1, 1024, job.servers));

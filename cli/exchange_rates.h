@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "trainers/codec.h"
+#include "trainers/wire.h"
 
 // How fast workers exchange parameters with servers: for `monsoon bench
 // exchange`.

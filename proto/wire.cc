@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl.h"
@@ -40,18 +41,19 @@ class SliceStream {
 
  private:
   std::deque<ArrayInputStream> arrays_;
-  std::vector<ZeroCopyInputStream*> pointers_;
+  absl::InlinedVector<ZeroCopyInputStream*, 8> pointers_;
   std::optional<ConcatenatingInputStream> all_;
 };
 
-// Appends [begin, end) of the concatenated slices to `out`, piece by piece.
+// Takes [begin, end) of the concatenated slices, piece by piece.
+template <typename Take>
 void Cut(absl::Span<const absl::string_view> slices, size_t begin, size_t end,
-         std::vector<absl::string_view>& out) {
+         Take take) {
   size_t start = 0;
   for (absl::string_view slice : slices) {
     const size_t from = std::max(begin, start);
     const size_t to = std::min(end, start + slice.size());
-    if (from < to) out.push_back(slice.substr(from - start, to - from));
+    if (from < to) take(slice.substr(from - start, to - from));
     start += slice.size();
   }
 }
@@ -73,41 +75,44 @@ std::string EncodeHead(const google::protobuf::MessageLite& message,
 absl::Status Decode(absl::Span<const absl::string_view> slices,
                     google::protobuf::MessageLite& message,
                     std::vector<absl::string_view>& payload) {
-  absl::Status malformed =
-      absl::InvalidArgumentError("the bytes are no exchange message");
+  const auto malformed = [] {
+    return absl::InvalidArgumentError("the bytes are no exchange message");
+  };
   SliceStream stream(slices);
   CodedInputStream in(&stream.get());
-  std::string head;
+  absl::InlinedVector<char, 256> head;
   payload.clear();
   size_t copied = 0;  // the head has everything before this, but the payloads
   const auto copy_head_to = [&](size_t end) {
-    std::vector<absl::string_view> pieces;
-    Cut(slices, copied, end, pieces);
-    for (absl::string_view piece : pieces)
-      head.append(piece.data(), piece.size());
+    Cut(slices, copied, end, [&](absl::string_view piece) {
+      head.insert(head.end(), piece.begin(), piece.end());
+    });
   };
   while (true) {
     const auto start = static_cast<size_t>(in.CurrentPosition());
     const uint32_t tag = in.ReadTag();
     if (tag == 0) {
-      if (!in.ConsumedEntireMessage()) return malformed;
+      if (!in.ConsumedEntireMessage()) return malformed();
       copy_head_to(start);
       break;
     }
     if (tag != kValuesTag) {
-      if (!WireFormatLite::SkipField(&in, tag)) return malformed;
+      if (!WireFormatLite::SkipField(&in, tag)) return malformed();
       continue;
     }
     uint32_t length = 0;
-    if (!in.ReadVarint32(&length) || length > INT32_MAX) return malformed;
+    if (!in.ReadVarint32(&length) || length > INT32_MAX) return malformed();
     const auto begin = static_cast<size_t>(in.CurrentPosition());
-    if (!in.Skip(static_cast<int>(length))) return malformed;
+    if (!in.Skip(static_cast<int>(length))) return malformed();
     payload.clear();  // the last of a repeated field counts
-    Cut(slices, begin, begin + length, payload);
+    Cut(slices, begin, begin + length,
+        [&](absl::string_view piece) { payload.push_back(piece); });
     copy_head_to(start);
     copied = begin + length;
   }
-  if (!message.ParseFromString(head)) return malformed;
+  if (!message.ParseFromArray(head.data(), static_cast<int>(head.size()))) {
+    return malformed();
+  }
   return absl::OkStatus();
 }
 

@@ -38,14 +38,15 @@ std::string Sender(int worker, int shard) {
 absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
                           const ShardCodes& codes) {
   const Request& request = call.request;
-  const std::string who = Sender(request.worker(), index);
+  // Most calls are right: their sender is not spelled out.
+  const auto who = [&] { return Sender(request.worker(), index); };
   if (!Request::Kind_IsValid(request.kind())) {
     return absl::InvalidArgumentError(
-        absl::StrCat(who, "unknown kind of exchange ", request.kind()));
+        absl::StrCat(who(), "unknown kind of exchange ", request.kind()));
   }
   if (request.coded() && !(Pushes(request) && codes.push)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        who,
+        who(),
         Pushes(request) ? "the update is coded, but the job has no code "
                           "for pushes (JobSpec.push_code); "
                         : "only the values of pushes may be coded; ",
@@ -53,7 +54,7 @@ absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
   }
   if (request.coded_reply() && !codes.reply) {
     return absl::InvalidArgumentError(
-        absl::StrCat(who,
+        absl::StrCat(who(),
                      "a coded reply is asked for, but the job has no code for "
                      "replies (JobSpec.reply_code)"));
   }
@@ -64,18 +65,18 @@ absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
                                   : static_cast<size_t>(size) * sizeof(float));
   if (call.update.size() != expected && !Mutant("cut-update-accepted")) {
     return absl::InvalidArgumentError(absl::StrCat(
-        who, "the update has ", call.update.size(), " bytes, expected ",
+        who(), "the update has ", call.update.size(), " bytes, expected ",
         expected, carries ? absl::StrCat(" for ", size, " floats") : ""));
   }
   if (Pushes(request) && !(request.weight() > 0 && request.weight() < 1e30f)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        who, "the weight is ", request.weight(), ", expected above 0"));
+        who(), "the weight is ", request.weight(), ", expected above 0"));
   }
   for (int64_t count :
        {request.local_steps(), request.samples(), request.rounds()}) {
     if (count < 0 || count > kMaxCount) {
       return absl::InvalidArgumentError(
-          absl::StrCat(who, "local_steps, samples or rounds is ", count,
+          absl::StrCat(who(), "local_steps, samples or rounds is ", count,
                        ", expected 0 to 2^40"));
     }
   }

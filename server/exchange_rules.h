@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "trainers/codec.h"
+#include "trainers/wire.h"
 #include "transport/server_calls.h"
 
 namespace monsoon {

@@ -98,10 +98,10 @@ absl::Status HostedShard::CheckSequence(const Request& request,
                                         const Peer& peer) const {
   if (!stopped_.ok()) return stopped_;
   const auto sequence = static_cast<int64_t>(request.sequence());
-  const std::string who = Sender(request.worker(), index_);
   if (!initialized_) {
     return absl::FailedPreconditionError(
-        absl::StrCat(who, "pushed before the initial center came; pull first"));
+        absl::StrCat(Sender(request.worker(), index_),
+                     "pushed before the initial center came; pull first"));
   }
   if (sequence == peer.sequence + 1 ||
       (sequence == peer.sequence && sequence > 0 &&
@@ -110,9 +110,9 @@ absl::Status HostedShard::CheckSequence(const Request& request,
       (sequence < peer.sequence && Mutant("late-push-applied"))) {
     return absl::OkStatus();
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat(who, "push number ", sequence, " came after ", peer.sequence,
-                   ", expected ", peer.sequence + 1));
+  return absl::FailedPreconditionError(absl::StrCat(
+      Sender(request.worker(), index_), "push number ", sequence,
+      " came after ", peer.sequence, ", expected ", peer.sequence + 1));
 }
 
 void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {

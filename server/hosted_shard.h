@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -71,7 +72,8 @@ class HostedShard {
     absl::Status status;
     pb::ExchangeReply reply;
   };
-  using ReadyCalls = std::vector<Ready>;
+  // Most often the call that is being served, and no memory for more.
+  using ReadyCalls = absl::InlinedVector<Ready, 1>;
 
   // `largest` is the largest magnitude of the call's update.
   void Serve(ExchangeCall& call, float largest, ReadyCalls& ready)

@@ -38,6 +38,7 @@ struct Arguments {
   std::string listen = "127.0.0.1:7001";
   std::string advertise;  // empty: where it listens
   std::string port_file;
+  double lease_s = 10;
 };
 
 absl::Status Check(const std::string& flag, const std::string& address) {
@@ -63,6 +64,12 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   app.add_option("--port-file", arguments.port_file,
                  "write the port there as soon as workers can connect")
       ->type_name("FILE");
+  app.add_option("--lease", arguments.lease_s,
+                 "how long a worker may be silent before another process can "
+                 "take its rank")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
   RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
   RETURN_IF_ERROR(Check("--listen", arguments.listen));
   return arguments.advertise.empty()
@@ -106,6 +113,7 @@ int Serve(const Arguments& arguments, const sigset_t& signals) {
   log.set_pattern("%Y-%m-%d %H:%M:%S.%e %n: %v");
   const std::string local_socket = absl::StrCat("monsoon/", RandomId());
   Server server(RealClock(), {.max_bytes = MaxBytes(),
+                              .lease = absl::Seconds(arguments.lease_s),
                               .local_socket = local_socket,
                               .log = [&](const std::string& line) {
                                 log.info("{}", line);

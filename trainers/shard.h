@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/flat.h"
 #include "base/serial.h"
-#include "trainers/codec.h"
 #include "trainers/slots.h"
+#include "trainers/wire.h"
 
 namespace monsoon {
 

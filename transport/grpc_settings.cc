@@ -13,6 +13,8 @@ namespace {
 
 // Allocations up to this size (the most that glibc takes) are recycled.
 constexpr int kKeptBytes = 32 << 20;
+// Each keeps what was freed: what a process holds must not grow with the cores.
+constexpr int kArenas = 4;
 
 }  // namespace
 
@@ -61,6 +63,7 @@ void PrepareGrpc() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   mallopt(M_MMAP_THRESHOLD, kKeptBytes);
   mallopt(M_TRIM_THRESHOLD, 8 * kKeptBytes);
+  mallopt(M_ARENA_MAX, kArenas);
 }
 
 }  // namespace monsoon

@@ -124,8 +124,9 @@ class ShmClient::Connection {
         return true;
       } else if (slot != slots_.end()) {
         slot->call = nullptr;
-        Send({.kind = shm::Head::kCancel,
-              .slot = static_cast<uint32_t>(slot - slots_.begin())});
+        Send(shm::Packet(
+            {.kind = shm::Head::kCancel,
+             .slot = static_cast<uint32_t>(slot - slots_.begin())}));
       } else {
         return false;
       }
@@ -169,9 +170,8 @@ class ShmClient::Connection {
   }
 
   // A server that cannot be told anything is gone; the reader finds that out.
-  void Send(const shm::Head& head, absl::string_view body = {})
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (!SendPacket(socket_, shm::Packet(head, body))) ShutDown(socket_);
+  void Send(const shm::Packet& packet) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!SendPacket(socket_, packet)) ShutDown(socket_);
   }
 
   // Ends what the slot did; the call that waits for it, if one does.
@@ -189,7 +189,11 @@ class ShmClient::Connection {
     while (call != nullptr) {
       std::copy(call->update.begin(), call->update.end(),
                 Memory(slot, /*reply=*/false));
-      const std::string request = call->request.SerializeAsString();
+      const shm::Packet packet(
+          {.kind = shm::Head::kCall,
+           .slot = slot,
+           .size = static_cast<uint32_t>(call->update.size())},
+          call->request);
       absl::Status status;
       ExchangeCall* next = nullptr;
       {
@@ -198,10 +202,7 @@ class ShmClient::Connection {
         if (slots_[slot].is_cancelled) status = Cancelled(*call);
         if (status.ok()) {
           slots_[slot].state = State::kSent;
-          Send({.kind = shm::Head::kCall,
-                .slot = slot,
-                .size = static_cast<uint32_t>(call->update.size())},
-               request);
+          Send(packet);
           return;
         }
         next = Release(slot);

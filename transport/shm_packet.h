@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "google/protobuf/message_lite.h"
 
@@ -40,12 +41,27 @@ inline size_t Stride(size_t bytes) {
 }
 inline size_t MemoryBytes(size_t bytes) { return 2 * kSlots * Stride(bytes); }
 
-inline std::string Packet(const Head& head, absl::string_view body = {}) {
-  std::string packet(sizeof head, '\0');
-  std::memcpy(packet.data(), &head, sizeof head);
-  packet.append(body.data(), body.size());
-  return packet;
-}
+// A packet in place: exchanges allocate nothing. Text may need more room.
+class Packet {
+ public:
+  explicit Packet(const Head& head, absl::string_view body = {})
+      : Packet(head, body.size()) {
+    std::copy(body.begin(), body.end(), this->body());
+  }
+  Packet(const Head& head, const google::protobuf::MessageLite& message)
+      : Packet(head, message.ByteSizeLong()) {
+    message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(body()));
+  }
+  operator absl::string_view() const { return {bytes_.data(), bytes_.size()}; }
+
+ private:
+  Packet(const Head& head, size_t body_size) : bytes_(sizeof head + body_size) {
+    std::memcpy(bytes_.data(), &head, sizeof head);
+  }
+  char* body() { return bytes_.data() + sizeof(Head); }
+
+  absl::InlinedVector<char, 512> bytes_;
+};
 
 // False: too short for a head.
 inline bool Parse(absl::string_view packet, Head& head,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/shm_server.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -38,10 +40,9 @@ class ShmServer::Connection {
   bool ended() const { return ended_; }
 
  private:
-  // An exchange in one slot. Shared by the slot while it is in flight, and by
-  // whoever cancels it as it ends.
-  class Call final : public ExchangeCall,
-                     public std::enable_shared_from_this<Call> {
+  // An exchange in one slot. Its memory is kept until the slot's next one: the
+  // thread that makes that is also the one that cancels.
+  class Call final : public ExchangeCall {
    public:
     Call(Connection& connection, uint32_t slot)
         : connection_(connection), slot_(slot) {}
@@ -64,11 +65,9 @@ class ShmServer::Connection {
                               status.ok() ? static_cast<uint32_t>(size_) : 0,
                               static_cast<int32_t>(status.code())};
       connection_.Answer(
-          slot_,
-          shm::Packet(head,
-                      status.ok()
-                          ? reply.SerializeAsString()
-                          : std::string(status.message()).substr(0, kMaxText)));
+          slot_, status.ok()
+                     ? shm::Packet(head, reply)
+                     : shm::Packet(head, status.message().substr(0, kMaxText)));
     }
 
    private:
@@ -129,12 +128,11 @@ class ShmServer::Connection {
       return false;
     }
     if (head.kind == shm::Head::kCancel) {
-      if (const std::shared_ptr<Call> call = InSlot(head.slot)) {
-        calls_.Cancel(*call);
-      }
+      CancelIn(head.slot);
       return true;
     }
-    const auto call = std::make_shared<Call>(*this, head.slot);
+    if (IsInFlight(head.slot)) return false;
+    Call* call = &made_[head.slot].emplace(*this, head.slot);
     if (head.kind != shm::Head::kCall || head.size > bytes_ ||
         !call->request.ParseFromArray(body.data(),
                                       static_cast<int>(body.size()))) {
@@ -145,24 +143,26 @@ class ShmServer::Connection {
     }
     {
       absl::MutexLock lock(&mu_);
-      if (in_flight_[head.slot] != nullptr) return false;
-      in_flight_[head.slot] = call;
+      in_flight_[head.slot] = true;
     }
     calls_.Exchange(*call);
     return true;
   }
 
-  std::shared_ptr<Call> InSlot(uint32_t slot) {
+  bool IsInFlight(uint32_t slot) {
     absl::MutexLock lock(&mu_);
     return in_flight_[slot];
   }
+  // Does nothing to a call that ends meanwhile.
+  void CancelIn(uint32_t slot) {
+    if (IsInFlight(slot)) calls_.Cancel(*made_[slot]);
+  }
 
   // The slot is free before the worker can know it.
-  void Answer(uint32_t slot, const std::string& packet) {
-    std::shared_ptr<Call> call;  // whose Finish this is: outlives the lock
+  void Answer(uint32_t slot, const shm::Packet& packet) {
     {
       absl::MutexLock lock(&mu_);
-      call = std::move(in_flight_[slot]);
+      in_flight_[slot] = false;
       ++answering_;
     }
     // A worker that does not read its answers gets no more of them.
@@ -173,19 +173,15 @@ class ShmServer::Connection {
   }
 
   bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    for (const auto& call : in_flight_) {
-      if (call != nullptr) return false;
-    }
-    return answering_ == 0;
+    return answering_ == 0 && std::find(in_flight_.begin(), in_flight_.end(),
+                                        true) == in_flight_.end();
   }
 
   // Nobody waits for the answers any more.
   void End() {
     ShutDown(socket_);
     for (uint32_t slot = 0; slot < shm::kSlots; ++slot) {
-      if (const std::shared_ptr<Call> call = InSlot(slot)) {
-        calls_.Cancel(*call);
-      }
+      CancelIn(slot);
     }
     bool is_idle = false;
     {
@@ -203,11 +199,11 @@ class ShmServer::Connection {
   std::array<char, kMaxPacketBytes> buffer_;
   SharedMemory memory_;
   size_t bytes_ = 0;  // that a slot has room for, each way
+  std::array<std::optional<Call>, shm::kSlots> made_;  // the thread's
   const std::unique_ptr<Event> idle_;
   std::atomic<bool> ended_ = false;
   absl::Mutex mu_;
-  std::array<std::shared_ptr<Call>, shm::kSlots> in_flight_
-      ABSL_GUARDED_BY(mu_);
+  std::array<bool, shm::kSlots> in_flight_ ABSL_GUARDED_BY(mu_) = {};
   int answering_ ABSL_GUARDED_BY(mu_) = 0;
   bool ending_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;  // last: it uses all of the above

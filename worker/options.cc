@@ -10,9 +10,9 @@
 #include "data/dataset.h"
 #include "models/model.h"
 #include "models/precision.h"
-#include "trainers/codec.h"
 #include "trainers/optimizer.h"
 #include "trainers/trainer.h"
+#include "trainers/wire.h"
 #include "worker/option_fields.h"
 
 namespace monsoon {

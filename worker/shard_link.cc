@@ -2,6 +2,7 @@
 #include "worker/shard_link.h"
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <utility>
 
@@ -65,7 +66,8 @@ bool MayRetry(const absl::Status& status) {
 // One shard's part of an exchange, from its first attempt to its success.
 class ShardLink::Call final : public ExchangeCall {
  public:
-  explicit Call(ServerCalls& server) : server_(server) {}
+  Call(ServerCalls& server, std::unique_ptr<Event> done)
+      : server_(server), done_(std::move(done)) {}
 
   // The update travels in `code`, in this memory.
   void Encode(const ShardCode& code, const Flat& values, Flat residual,
@@ -88,7 +90,7 @@ class ShardLink::Call final : public ExchangeCall {
     request.set_coded_reply(true);
   }
 
-  void Begin(Clock& clock) {
+  void Begin() {
     // Once: a repeat brings the same bytes, and what was lost is kept once.
     const bool is_coded = !update.empty() && !Mutant("repeat-coded-anew");
     if (push_code_ != nullptr && !is_coded) {
@@ -101,7 +103,7 @@ class ShardLink::Call final : public ExchangeCall {
         Mutant("retry-takes-new-number")) {
       request.set_sequence(request.sequence() + 1);
     }
-    done_ = clock.NewEvent();
+    done_->Reset();
     received_ = 0;
     server_.Exchange(*this);
   }
@@ -144,6 +146,8 @@ class ShardLink::Call final : public ExchangeCall {
 
   int attempts() const { return attempts_; }
   const absl::Status& status() const { return status_; }
+  // Of a call that is over.
+  std::unique_ptr<Event> TakeEvent() { return std::move(done_); }
 
   bool succeeded = false;
   absl::Span<float> reply_values;
@@ -224,11 +228,11 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
   const bool pushes = kind == Request::PUSH || kind == Request::PUSH_PULL;
   const bool accounts =
       pushes && replica_ != nullptr && replica_->step != accounted_step_;
-  std::vector<std::unique_ptr<Call>> calls;
-  for (const size_t i : order_) {
+  for (size_t place = 0; place < order_.size(); ++place) {
+    const size_t i = order_[place];
     const ShardRange& range = config_.shards[i];
     ServerCalls& server = *config_.servers[static_cast<size_t>(range.server)];
-    auto call = std::make_unique<Call>(server);
+    Call* call = &NewCall(place, server);
     Request& request = call->request;
     request.set_kind(kind);
     request.set_job_id(config_.job_id);
@@ -265,7 +269,6 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
         call->Expect(std::move(values));
       }
     }
-    calls.push_back(std::move(call));
   }
   if (accounts) accounted_step_ = replica_->step;
   const absl::Time begin = clock_.Now();
@@ -273,18 +276,18 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                                   ? absl::InfiniteFuture()
                                   : begin + config_.timeout;
   Backoff backoff(jitter_);
-  const Call* failed = Round(calls, deadline);
+  const Call* failed = Round(deadline);
   while (failed != nullptr && MayRetry(failed->status()) &&
          !Mutant("gives-up-at-once")) {
-    if (Mutant("retries-counted")) Count(calls);
+    if (Mutant("retries-counted")) Count();
     clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + backoff.Next()));
     if (clock_.Now() >= deadline || failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin);
     }
-    failed = Round(calls, deadline);
+    failed = Round(deadline);
   }
   if (failed != nullptr) return failed->status();
-  Count(calls);
+  Count();
   return absl::OkStatus();
 }
 
@@ -306,17 +309,28 @@ absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin) const {
           "; see whether the server runs and can be reached"));
 }
 
-const ShardLink::Call* ShardLink::Round(
-    std::vector<std::unique_ptr<Call>>& calls, absl::Time deadline) {
+ShardLink::Call& ShardLink::NewCall(size_t i, ServerCalls& server) {
+  if (i == calls_.size()) {
+    calls_.push_back(std::make_unique<Call>(server, clock_.NewEvent()));
+  } else {
+    Call* spent = calls_[i].get();
+    std::unique_ptr<Event> event = spent->TakeEvent();
+    std::destroy_at(spent);
+    std::construct_at(spent, server, std::move(event));
+  }
+  return *calls_[i];
+}
+
+const ShardLink::Call* ShardLink::Round(absl::Time deadline) {
   const size_t in_flight = kInFlight * config_.servers.size();
   const Call* failed = nullptr;
   size_t begun = 0;
-  size_t end = calls.size() - (Mutant("last-shard-dropped") ? 1 : 0);
+  size_t end = calls_.size() - (Mutant("last-shard-dropped") ? 1 : 0);
   for (size_t i = 0; i < end; ++i) {
     for (; begun < std::min(end, i + in_flight); ++begun) {
-      if (!calls[begun]->succeeded) calls[begun]->Begin(clock_);
+      if (!calls_[begun]->succeeded) calls_[begun]->Begin();
     }
-    Call& call = *calls[i];
+    Call& call = *calls_[i];
     if (call.succeeded) continue;
     const absl::Status& status = call.Await(deadline);
     call.succeeded = status.ok();
@@ -332,16 +346,16 @@ const ShardLink::Call* ShardLink::Round(
   return failed;
 }
 
-void ShardLink::Count(const std::vector<std::unique_ptr<Call>>& calls) {
-  const Request& request = calls.front()->request;
+void ShardLink::Count() {
+  const Request& request = calls_.front()->request;
   const bool pushes = request.sequence() > 0;
-  const bool pulls = !calls.front()->reply_values.empty();
+  const bool pulls = !calls_.front()->reply_values.empty();
   counters_.pushes += pushes ? 1 : 0;
   counters_.pulls += pulls ? 1 : 0;
-  if (calls.front()->reply.refused()) {
+  if (calls_.front()->reply.refused()) {
     counters_.samples_refused += request.samples();
   }
-  for (const auto& call : calls) {
+  for (const auto& call : calls_) {
     counters_.bytes_up += static_cast<int64_t>(call->update.size());
     counters_.bytes_down += static_cast<int64_t>(call->reply_bytes());
     if (pushes) ++counters_.staleness[call->reply.staleness()];

@@ -83,13 +83,15 @@ class ShardLink final : public Link {
   // One exchange with every shard; `update` and `reply` may be null.
   absl::Status Exchange(pb::ExchangeRequest::Kind kind, const Flat* update,
                         Flat* reply, float weight, Freshness need);
+  // The call number `i` of the next exchange, in memory and with an event that
+  // are kept from one exchange to the next.
+  Call& NewCall(size_t i, ServerCalls& server);
   // Sends what has not succeeded and waits. The call whose failure counts: the
   // first that no retry mends, else the first; null: all have succeeded.
-  const Call* Round(std::vector<std::unique_ptr<Call>>& calls,
-                    absl::Time deadline);
+  const Call* Round(absl::Time deadline);
   // Why there is no further attempt.
   absl::Status GaveUp(const Call& call, absl::Time begin) const;
-  void Count(const std::vector<std::unique_ptr<Call>>& calls);
+  void Count();
 
   const Config config_;
   Clock& clock_;
@@ -100,6 +102,7 @@ class ShardLink final : public Link {
   std::vector<Coding> codings_;      // by shard; empty: all is float32
   Flat residual_;                    // [P]
   std::vector<int64_t> sequences_;   // pushes so far, by shard
+  std::vector<std::unique_ptr<Call>> calls_;
   Counters counters_;
 };
 

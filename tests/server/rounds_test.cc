@@ -57,6 +57,34 @@ TEST_CASE("A round closes with its last push and carries the weighted mean") {
   CHECK(a.reply.version() == 1);
 }
 
+TEST_CASE("What a past self of a worker still sends counts for nobody") {
+  Fixture f;
+  f.shard.SetLive({0});
+  f.shard.Enter(0, 50);
+  RecordedCall parked(Request::PULL, 7, 0);
+  parked.request.set_incarnation(50);
+  parked.request.set_rounds(1);
+  f.shard.Exchange(parked);
+  CHECK_FALSE(parked.finished());
+  f.shard.Enter(0, 51);
+  f.shard.SetLive({0});
+  REQUIRE(parked.finished());
+  CHECK(absl::IsFailedPrecondition(*parked.status));
+  // It was let in just before, and is as good as the new one's first.
+  RecordedCall past(Request::PUSH, 7, 0, {100}, 1);
+  past.request.set_incarnation(50);
+  f.shard.Exchange(past);
+  CHECK(absl::IsFailedPrecondition(*past.status));
+  CHECK_THAT(std::string(past.status->message()),
+             Catch::Contains("worker 0, shard 0") &&
+                 Catch::Contains("replaced by a newer"));
+  RecordedCall first(Request::PUSH_PULL, 7, 0, {1}, 1);
+  first.request.set_incarnation(51);
+  f.shard.Exchange(first);
+  REQUIRE(*first.status == absl::OkStatus());
+  CHECK(first.reply_values == std::vector<float>{9});
+}
+
 TEST_CASE("A departure lowers the quorum and closes the round") {
   Fixture f;
   f.shard.SetLive({0, 1});

@@ -90,9 +90,9 @@ TEST_CASE("A bad push is refused with worker and shard, and changes nothing") {
     std::string found;
   };
   const std::vector<Case> cases = {
-      {{1, 2}, "2 floats, expected 3"},
-      {{1, 2, 3, 4}, "4 floats, expected 3"},
-      {{}, "0 floats, expected 3"},
+      {{1, 2}, "8 bytes, expected 12 for 3 floats"},
+      {{1, 2, 3, 4}, "16 bytes, expected 12"},
+      {{}, "0 bytes, expected 12"},
       {{1, nan, 3}, "value 1 of the update is nan"},
       {{1, 2, -infinity}, "value 2"}};
   for (const Case& bad : cases) {

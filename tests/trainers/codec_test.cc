@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "trainers/trainer.h"
+#include "trainers/wire.h"
 
 namespace monsoon {
 namespace {

@@ -70,7 +70,7 @@ class FakeCalls final : public ServerCalls {
   std::string local_socket;
   std::atomic<int> controls = 0;
   std::atomic<int> exchanges = 0;
-  std::atomic<size_t> received = 0;  // values in all
+  std::atomic<size_t> received = 0;  // bytes of values in all
   std::atomic<int> cancelled = 0;
   std::atomic<int> misaligned = 0;
 

@@ -112,9 +112,8 @@ void CheckCarrier(const Golden& golden) {
 
   grpc::Slice payload;
   if (!values.empty()) {
-    payload = NewFloats(values.size() / sizeof(float));
-    std::copy(values.begin(), values.end(),
-              reinterpret_cast<char*>(FloatsOf(payload).data()));
+    payload = NewPayload(values.size());
+    std::copy(values.begin(), values.end(), BytesOf(payload).begin());
   }
   CHECK(Bytes(WriteMessage(head, payload)) == golden.bytes);
   CHECK(EncodeHead(head, values.size()) + values == golden.bytes);
@@ -127,9 +126,9 @@ void CheckCarrier(const Golden& golden) {
   REQUIRE(slices.size() == golden.bytes.size());
   REQUIRE(received.Read(crumbs.buffer(), found).ok());
   CHECK(MessageDifferencer::Equals(found, head));
-  std::string floats(received.size() * sizeof(float), '\0');
-  received.CopyTo({reinterpret_cast<float*>(floats.data()), received.size()});
-  CHECK(floats == values);
+  std::string bytes(received.size(), '\0');
+  received.CopyTo(absl::MakeSpan(bytes.data(), bytes.size()));
+  CHECK(bytes == values);
 }
 
 }  // namespace

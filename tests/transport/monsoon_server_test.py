@@ -65,6 +65,7 @@ class ServerProcessTest(unittest.TestCase):
                 (["--listen", "127.0.0.1:70000"], ["--listen", "65535"]),
                 (["--advertise", "here"], ["--advertise", '"here"']),
                 (["--listen"], ["--listen", "HOST:PORT"]),
+                (["--lease", "0"], ["--lease", "0.1"]),
                 (["stray"], ["stray"])]:
             with self.subTest(flags):
                 result = run(*flags)

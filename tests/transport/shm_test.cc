@@ -276,7 +276,7 @@ TEST_CASE("what makes no sense ends its own connection alone") {
         {{.kind = Head::kCall, .slot = shm::kSlots}, good},
         {{.kind = Head::kCall, .slot = 0, .size = kFloats + 1}, good},
         {{.kind = Head::kCall, .slot = 0, .size = ~0u}, good},
-        {{.kind = Head::kCall, .slot = 0, .size = 1}, "\xff\xff"},
+        {{.kind = Head::kCall, .slot = 0, .size = 4}, "\xff\xff"},
         {{.kind = Head::kReply, .slot = 0}, good},
         {{.kind = Head::kCancel, .slot = ~0u}, ""},
         {{.kind = Head::kHello, .size = 4}, ""}};
@@ -344,7 +344,8 @@ TEST_CASE("files that come along with a packet are not kept") {
   Raw raw(pair.server->name());
   REQUIRE(raw.Hello());
   const int before = OpenFiles();
-  const std::string packet = shm::Packet({.kind = shm::Head::kCancel});
+  const std::string packet(
+      absl::string_view(shm::Packet({.kind = shm::Head::kCancel})));
   for (int i = 0; i < 50; ++i) {
     CHECK(SendPacket(raw.socket, packet, raw.socket.get()));
     CHECK(SendWithTwoFiles(raw.socket, packet));

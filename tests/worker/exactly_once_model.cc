@@ -28,7 +28,9 @@ std::vector<ShardRange> Shards() {
 }
 
 // The floats that a call says it has; what carries them may change.
-size_t ValuesOf(const ExchangeCall& call) { return call.update.size(); }
+size_t ValuesOf(const ExchangeCall& call) {
+  return call.update.size() / sizeof(float);
+}
 
 }  // namespace
 

@@ -22,6 +22,11 @@ class VirtualClock::VirtualEvent final : public Event {
     waiters_.clear();
   }
 
+  void Reset() override {
+    absl::MutexLock lock(&clock_.mu_);
+    set_ = false;
+  }
+
   bool Wait(absl::Time deadline) override {
     int self = 0;
     {
