@@ -190,9 +190,9 @@ class PythonClientTest(unittest.TestCase):
         code = grpc.StatusCode
         size = SHARDS[1][1]
         good = np.ones(size, "<f4")
-        self.refused(code.INVALID_ARGUMENT, ["worker 0, shard 1", "3 floats"],
+        self.refused(code.INVALID_ARGUMENT, ["worker 0, shard 1", "has 12 bytes"],
                      worker.push, 1, [1, 2, 3], 1)
-        self.refused(code.INVALID_ARGUMENT, ["worker 0, shard 1", "0 floats"],
+        self.refused(code.INVALID_ARGUMENT, ["worker 0, shard 1", "has 0 bytes"],
                      worker.push, 1, [], 1)
         self.refused(code.NOT_FOUND, ["worker 0", "shard 7"],
                      worker.push, 7, good, 1)

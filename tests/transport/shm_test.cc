@@ -274,7 +274,7 @@ TEST_CASE("what makes no sense ends its own connection alone") {
     const std::string good = request.SerializeAsString();
     const std::pair<Head, std::string> calls[] = {
         {{.kind = Head::kCall, .slot = shm::kSlots}, good},
-        {{.kind = Head::kCall, .slot = 0, .size = kFloats + 1}, good},
+        {{.kind = Head::kCall, .slot = 0, .size = 4 * kFloats + 1}, good},
         {{.kind = Head::kCall, .slot = 0, .size = ~0u}, good},
         {{.kind = Head::kCall, .slot = 0, .size = 4}, "\xff\xff"},
         {{.kind = Head::kReply, .slot = 0}, good},

@@ -170,7 +170,7 @@ TEST_CASE("A reply without its values, or with too many, is no success") {
     REQUIRE(absl::IsInternal(status));
     CHECK_THAT(std::string(status.message()),
                Contains("the reply has " + std::to_string(size) +
-                        " floats, expected 1"));
+                        " bytes of values, expected 4"));
   }
 }
 
