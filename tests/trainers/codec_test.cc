@@ -355,7 +355,7 @@ TEST_CASE("A message that no encoder writes is named", "[codec]") {
           "block 0 has the number -128");
   refuses("int8", std::vector<char>(12), 9, "12 bytes of wire code int8");
   refuses("onebit", with(onebit, 0, kInf), 9, "the scale of block 0 is inf");
-  refuses("onebit", with(onebit, 5, uint8_t{2}), 9, "bit 9 is set");
+  refuses("onebit", with(onebit, 5, uint8_t{2}), 9, "a bit behind the last of 9 is set");
   refuses("topk:0.2", with(topk, 0, uint32_t{10}), 10, "index 0 is 10");
   refuses("topk:0.2", with(topk, 0, uint32_t{3}), 10, "index 1 is 0");
 }
