@@ -46,7 +46,7 @@ int64_t StatisticsIn(const ShardRange& range, int64_t parameters) {
 std::vector<ShardRange> CutShards(int64_t parameters, int servers) {
   MONSOON_CHECK(parameters >= 1 && servers >= 1, "there is something to cut");
   const int64_t bytes = parameters * static_cast<int64_t>(sizeof(float));
-  const int64_t target = std::clamp(bytes / 64, kMiB, 4 * kMiB);
+  const int64_t target = std::clamp(bytes / 32, kMiB, 4 * kMiB);
   const int64_t granules = DivideUp(parameters, kGranule);
   const int64_t used = std::min<int64_t>(servers, granules);
   const int64_t count =

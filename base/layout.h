@@ -54,7 +54,7 @@ struct ShardRange {
 int64_t StatisticsIn(const ShardRange& range, int64_t parameters);
 
 // Cuts `parameters` floats into shards of about 1 MiB (small models) to 4 MiB
-// (256 MiB and more), equal in bytes over `servers` servers, each starting on a
+// (128 MiB and more), equal in bytes over `servers` servers, each starting on a
 // 64-byte boundary. A model with fewer than 16 floats a server uses fewer
 // servers. REQUIRES: parameters >= 1, servers >= 1.
 std::vector<ShardRange> CutShards(int64_t parameters, int servers);
