@@ -73,6 +73,26 @@ class LaunchTest(unittest.TestCase):
                 self.assertEqual((summary["transport"], summary["samples"]),
                                  (transport, 60_000))
 
+    def test_values_travel_as_was_asked_for(self):
+        for wire, up, down in (("bf16", 2, 2), ("int8,fp16", 1, 2),
+                               ("topk:0.1", 0.8, 4)):
+            with self.subTest(wire=wire):
+                self.folder = self.folder.with_name(wire.replace(":", "-"))
+                program = self.launch("--model", "mlp:20", "--trainer", "downpour",
+                                      "--wire", wire).finish()
+                self.assertEqual(program.code, 0, program.err)
+                summary = program.summary()
+                self.assertEqual(summary["samples"], 60_000)
+                self.assertGreater(summary["test_acc"], 0.5)
+                floats = 784 * 20 + 20 + 20 * 10 + 10
+                pushed = summary["bytes_up"] - 4 * floats  # the initial center
+                per_float = pushed / summary["pushes"] / floats
+                self.assertAlmostEqual(per_float, up, delta=0.03)
+                per_float = summary["bytes_down"] / summary["pulls"] / floats
+                self.assertAlmostEqual(per_float, down, delta=0.03)
+                expected = wire if "," in wire or wire == "bf16" else wire + ",fp32"
+                self.assertEqual(summary["wire"], expected)
+
     def assert_ends_after_kill(self, name, *words):
         program = self.launch(*LONG)
         program.wait_until_training()
@@ -139,6 +159,8 @@ class LaunchTest(unittest.TestCase):
         self.assert_refused(2, 'did you mean "adag"?', "--trainer", "adga")
         self.assert_refused(2, "--transport inproc", "--transport", "inproc")
         self.assert_refused(2, "--workers", "--trainer", "single")
+        self.assert_refused(2, "--wire onebit: wire code onebit for pushes (parameters)",
+                            "--trainer", "aeasgd", "--wire", "onebit")
         self.assertFalse(self.folder.exists())
 
     def test_passes_on_that_settings_do_not_fit_the_data(self):

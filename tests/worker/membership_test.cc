@@ -7,6 +7,8 @@
 #include <optional>
 #include <thread>
 
+#include "base/filesystem.h"
+#include "base/status_macros.h"
 #include "server/server.h"
 #include "tests/worker/forwarding_calls.h"
 #include "tests/worker/local_job.h"
@@ -208,6 +210,55 @@ TEST_CASE("Only what a later attempt may mend counts as lost") {
   CHECK_FALSE(IsLost(absl::OkStatus()));
   CHECK_FALSE(IsLost(absl::AbortedError("")));
   CHECK_FALSE(IsLost(absl::FailedPreconditionError("")));
+}
+
+// Of a version that knows no wire codes: it leaves out what it cannot read.
+class OldServer final : public ForwardingCalls {
+ public:
+  explicit OldServer(Server& next) : ForwardingCalls(next) {}
+  absl::Status Join(const pb::JoinRequest& request,
+                    pb::JoinReply& reply) override {
+    pb::JoinRequest known = request;
+    known.mutable_spec()->clear_push_code();
+    known.mutable_spec()->clear_reply_code();
+    RETURN_IF_ERROR(ForwardingCalls::Join(known, reply));
+    reply.clear_push_code();
+    reply.clear_reply_code();
+    return absl::OkStatus();
+  }
+};
+
+TEST_CASE("A server that does not know the job's wire codes is named") {
+  const std::string wire = GENERATE(as<std::string>(), "bf16", "fp32");
+  Server server(RealClock());
+  OldServer old(server);
+  WorkerEnvironment environment{.clock = RealClock(),
+                                .files = RealFileSystem(),
+                                .servers = {&old},
+                                .stop = kNoStop,
+                                .started = RealClock().Now(),
+                                .job_id = 7,
+                                .incarnation = 5};
+  pb::JobSpec spec;
+  spec.set_trainer("adag");
+  pb::Tensor& tensor = *spec.add_tensors();
+  tensor.set_name("x");
+  tensor.add_shape(3);
+  spec.add_shards()->set_size(3);
+  spec.set_servers(1);
+  spec.set_workers(1);
+  spec.set_push_code(wire);
+  spec.set_reply_code("fp32");
+  Membership membership(0, absl::Seconds(5), environment);
+  const absl::Status joined = membership.Join(spec);
+  if (wire == "fp32") {
+    CHECK(joined == absl::OkStatus());
+    return;
+  }
+  CHECK(absl::IsFailedPrecondition(joined));
+  CHECK_THAT(std::string(joined.message()),
+             Catch::Contains("server 0 takes wire codes fp32,fp32, this job "
+                             "has bf16,fp32 (--wire)"));
 }
 
 }  // namespace

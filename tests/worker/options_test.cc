@@ -82,6 +82,51 @@ TEST_CASE("What this build does not have is said", "[worker][options]") {
   CHECK_THAT(Refusal({.device = "cuda"}), Contains("CPU"));
 }
 
+TEST_CASE("Values travel in a code that the trainer can have",
+          "[worker][options]") {
+  const auto resolved = [](const std::string& trainer,
+                           const std::string& wire) {
+    Options options;
+    options.trainer = trainer;
+    options.wire = wire;
+    const absl::Status status = ResolveOptions(options);
+    return status.ok() ? options.wire : std::string(status.message());
+  };
+  CHECK(resolved("adag", "fp32") == "fp32");
+  CHECK(resolved("adag", "int8") == "int8");
+  CHECK(resolved("adag", "int8,int8") == "int8");
+  CHECK(resolved("adag", "topk:0.10") == "topk:0.1,fp32");
+  CHECK(resolved("aeasgd", "bf16,fp16") == "bf16,fp16");
+  CHECK_THAT(resolved("aeasgd", "topk:0.1"),
+             StartsWith("--wire topk:0.1: ") &&
+                 Contains("pushes (parameters) of trainer aeasgd") &&
+                 Contains("expected fp32, bf16, fp16 or int8"));
+  CHECK_THAT(resolved("single", "bf16"), Contains("pushes (nothing)"));
+  CHECK_THAT(resolved("adag", "int7"),
+             StartsWith("--wire int7: unknown wire code \"int7\"; expected "));
+}
+
+TEST_CASE("A worker takes the wire codes of the job", "[worker][options]") {
+  Options first;
+  first.wire = "topk:0.1,bf16";
+  REQUIRE(ResolveOptions(first).ok());
+  pb::JobSpec spec;
+  spec.set_trainer(first.trainer);
+  spec.set_workers(first.workers);
+  SettingsToSpec(first, spec);
+  CHECK(spec.push_code() == "topk:0.1");
+  CHECK(spec.reply_code() == "bf16");
+  Options next;
+  REQUIRE(SettingsFromSpec(spec, next).ok());
+  CHECK(next.wire == first.wire);
+  // One that knows no codes.
+  spec.clear_push_code();
+  spec.clear_reply_code();
+  REQUIRE(SettingsFromSpec(spec, next).ok());
+  REQUIRE(ResolveOptions(next).ok());
+  CHECK(next.wire == "fp32");
+}
+
 TEST_CASE("bf16 is for processors that have it", "[worker][options]") {
   Options options;
   options.precision = "bf16";
