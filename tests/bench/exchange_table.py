@@ -13,16 +13,20 @@ import json
 import statistics
 import subprocess
 
-# transport, bytes, workers, servers
-ROWS = ([("grpc", size, 1, 1) for size in (4096, 1 << 20, 4 << 20, 64 << 20)] +
-        [("shm", size, 1, 1) for size in (4096, 1 << 20, 4 << 20, 64 << 20)] +
-        [("inproc", size, 1, 1) for size in (4 << 20, 64 << 20)] +
-        [("grpc", 16 << 20, workers, servers)
-         for servers, workers in ((1, 1), (4, 1), (1, 8), (4, 8))])
+SIZES = (4096, 1 << 20, 4 << 20, 64 << 20)
+# transport, wire, bytes, workers, servers
+ROWS = ([("grpc", "fp32", size, 1, 1) for size in SIZES] +
+        [("grpc", "bf16", size, 1, 1) for size in SIZES[2:]] +
+        [("shm", "fp32", size, 1, 1) for size in SIZES] +
+        [("inproc", "fp32", size, 1, 1) for size in SIZES[2:]] +
+        [("grpc", "fp32", 16 << 20, workers, servers)
+         for servers, workers in ((1, 1), (4, 1), (1, 8), (4, 8))] +
+        [("shm", wire, 4 << 20, 1, 1)
+         for wire in ("bf16", "fp16", "int8", "onebit", "topk:0.01")])
 
 
-def run(binary, transport, size, workers, servers, seconds):
-    command = [binary, "bench", "exchange", "--transport", transport, "--bytes", str(size),
+def run(binary, transport, wire, size, workers, servers, seconds):
+    command = [binary, "bench", "exchange", "--transport", transport, "--wire", wire, "--bytes", str(size),
                "--workers", str(workers), "--servers", str(servers), "--seconds", str(seconds),
                "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -43,16 +47,17 @@ def main():
     for _ in range(arguments.runs):
         for row in ROWS:
             results[row].append(run(arguments.binary, *row, arguments.seconds))
-    print("| transport | model | workers | servers | GB/s | p50 ms | p99 ms | CPU s/GB "
-          "| limit GB/s | of the limit | of bare gRPC |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
-    for (transport, size, workers, servers), lines in results.items():
+    print("| transport | wire | model | workers | servers | Mfloat/s | GB/s | p50 ms | p99 ms "
+          "| CPU s/GB | limit GB/s | of the limit | of bare gRPC |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for (transport, wire, size, workers, servers), lines in results.items():
         def median(value, lines=lines):
             return statistics.median(value(line) for line in lines)
 
         echo = ("" if transport != "grpc" else
                 f"{median(lambda x: x['bytes_per_s'] / x['grpc_echo_bytes_per_s']):.2f}")
-        print(f"| {transport} | {size_name(size)} | {workers} | {servers} "
+        print(f"| {transport} | {wire} | {size_name(size)} | {workers} | {servers} "
+              f"| {median(lambda x: x['params_per_s']) / 1e6:.0f} "
               f"| {median(lambda x: x['bytes_per_s']) / 1e9:.2f} "
               f"| {median(lambda x: x['p50_ms']):.3g} | {median(lambda x: x['p99_ms']):.3g} "
               f"| {median(lambda x: x['cpu_s_per_gb']):.2f} "
