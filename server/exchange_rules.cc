@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/exchange_rules.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -87,7 +88,8 @@ absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
                                   int index) {
   const float largest = Largest(update);
   if (std::isfinite(largest) || Mutant("not-finite-accepted")) return largest;
-  const int64_t bad = FirstNotFinite(update);
+  // Through shared memory the worker can still change it.
+  const int64_t bad = std::max<int64_t>(0, FirstNotFinite(update));
   return absl::InvalidArgumentError(
       absl::StrCat(Sender(worker, index), "value ", bad, " of the update is ",
                    update[static_cast<size_t>(bad)],

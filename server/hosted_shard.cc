@@ -16,6 +16,8 @@ namespace {
 
 using Request = pb::ExchangeRequest;
 
+// Of float16, the code with the smallest range.
+constexpr float kLargestHalf = 65504;
 // No sum that stays below it can round to infinity.
 constexpr double kSafe = std::numeric_limits<float>::max() / 2;
 
@@ -316,7 +318,9 @@ void HostedShard::Answer(ExchangeCall& call, const Flat& values,
   const absl::Span<char> buffer =
       call.ReplyBuffer(coded ? codes_.reply.bytes() : plain.size());
   if (coded) {
-    codes_.reply.Encode(values, Lost(values), buffer);
+    Flat& lost = Lost(call.request, values);
+    codes_.reply.Encode(values, lost, buffer);
+    Forget(values, lost);
   } else {
     std::memcpy(buffer.data(), plain.data(), plain.size());
   }
@@ -332,11 +336,21 @@ void HostedShard::Answer(ExchangeCall& call, const Flat& values,
   counters_.first_pull = std::min(counters_.first_pull, clock_.Now());
 }
 
-Flat& HostedShard::Lost(const Flat& values) {
-  if (&values == &shard_.center) return shard_.slot("reply_residual");
+Flat& HostedShard::Lost(const Request& request, const Flat& values) {
+  const bool is_kept = &values == &shard_.center && request.worker() >= 0;
+  if (is_kept) return shard_.slot("reply_residual");
   if (lost_.empty()) lost_ = Flat(size_);
   ForEach([](float& lost) { lost = 0; }, lost_);
   return lost_;
+}
+
+void HostedShard::Forget(const Flat& values, Flat& lost) const {
+  if (bound_ < kLargestHalf) return;
+  ForEach(
+      [](float& l, float v) {
+        if (!(std::abs(v) < kLargestHalf)) l = 0;
+      },
+      lost, values);
 }
 
 pb::ExchangeReply HostedShard::ReplyHead(const ExchangeCall& call) const {

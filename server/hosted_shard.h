@@ -114,10 +114,15 @@ class HostedShard {
   // Writes `values` to the call, coded if it asks for that, and makes it ready.
   void Answer(ExchangeCall& call, const Flat& values, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Where what a coded reply of `values` loses is kept: of centers, to be added
-  // to the next, whoever gets it. A reply that follows from an update loses
-  // nothing any more (Shard::RoundReply).
-  Flat& Lost(const Flat& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Where what a coded reply of `values` loses is kept: of a worker's center,
+  // to be added to the next, whoever gets that. An observer leaves no trace,
+  // and a reply that follows from an update loses nothing any more
+  // (Shard::RoundReply).
+  Flat& Lost(const pb::ExchangeRequest& request, const Flat& values)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What lies beyond a code's range is lost at every reply: it must not add up.
+  void Forget(const Flat& values, Flat& lost) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   pb::ExchangeReply ReplyHead(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static void Finish(ReadyCalls& ready);

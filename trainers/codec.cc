@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -160,6 +161,8 @@ class Int8Codec final : public Codec {
   // nothing; 0 for what is too small to divide by.
   static float Scale(float largest) {
     float scale = largest / kLargest;
+    // 127 times it has to be finite, also where that rounds up.
+    if (std::isfinite(largest)) scale = std::min(scale, 2.6793e36f);
     if (scale < std::numeric_limits<float>::min()) return 0;
     for (int i = 0; i < 4; ++i) scale = scale * kLargest / kLargest;
     return scale;
@@ -286,9 +289,9 @@ class OneBitCodec final : public Codec {
 
 class TopKCodec final : public Codec {
  public:
-  explicit TopKCodec(double fraction)
-      : Codec(absl::StrCat("topk:", fraction), /*is_sparse=*/true),
-        fraction_(fraction) {}
+  // The name is kept as it was given: all of a job have to say the same.
+  TopKCodec(absl::string_view name, double fraction)
+      : Codec(std::string(name), /*is_sparse=*/true), fraction_(fraction) {}
 
  private:
   int64_t Kept(int64_t n) const {
@@ -368,6 +371,7 @@ class TopKCodec final : public Codec {
 }  // namespace
 
 size_t Codec::Bytes(int64_t n) const {
+  if (n == 0) return 0;
   return std::min(CodedBytes(n), static_cast<size_t>(n) * sizeof(float));
 }
 
@@ -416,7 +420,7 @@ absl::StatusOr<std::unique_ptr<const Codec>> MakeCodec(absl::string_view name) {
   if (name.substr(0, 5) == "topk:" &&
       absl::SimpleAtod(name.substr(5), &fraction) && fraction > 0 &&
       fraction <= 1) {
-    return std::make_unique<TopKCodec>(fraction);
+    return std::make_unique<TopKCodec>(name, fraction);
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "unknown wire code \"", name,

@@ -188,6 +188,7 @@ ShardLink::ShardLink(Config config, Clock& clock)
       order_(InTurn(config_.shards, config_.servers.size())),
       sequences_(config_.shards.size()) {
   const Wire& wire = config_.wire;
+  if (config_.worker < 0) return;  // an observer pulls float32
   if (wire.push == nullptr && wire.reply == nullptr) return;
   int64_t parameters = 0;
   for (const ShardRange& shard : config_.shards) {
@@ -249,8 +250,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
       request.set_local_steps(replica_->pending);
       request.set_samples(replica_->pending_samples);
     }
-    Coding* coding =
-        codings_.empty() || config_.worker < 0 ? nullptr : &codings_[i];
+    Coding* coding = codings_.empty() ? nullptr : &codings_[i];
     if (pushes && coding != nullptr && coding->push) {
       call->Encode(coding->push, update->Slice(range.offset, range.size),
                    residual_.Slice(range.offset, range.size),

@@ -95,7 +95,7 @@ TEST_CASE("Values travel in a code that the trainer can have",
   CHECK(resolved("adag", "fp32") == "fp32");
   CHECK(resolved("adag", "int8") == "int8");
   CHECK(resolved("adag", "int8,int8") == "int8");
-  CHECK(resolved("adag", "topk:0.10") == "topk:0.1,fp32");
+  CHECK(resolved("adag", "topk:0.10") == "topk:0.10,fp32");
   CHECK(resolved("aeasgd", "bf16,fp16") == "bf16,fp16");
   CHECK_THAT(resolved("aeasgd", "topk:0.1"),
              StartsWith("--wire topk:0.1: ") &&
