@@ -169,6 +169,37 @@ TEST_CASE("Replies bring the center, and over time nothing of it is lost",
   }
 }
 
+TEST_CASE("An observer leaves no trace in what workers get", "[codec]") {
+  CodedCluster watched("downpour", "fp32,bf16"), alone("downpour", "fp32,bf16");
+  Flat update(kFloats);
+  Random random({13});
+  for (float& value : update.span()) value = random.Uniform(-1, 1);
+  for (int i = 0; i < 4; ++i) {
+    Flat a(kFloats), b(kFloats);
+    REQUIRE(watched.links[0]->PushPull(update, a) == absl::OkStatus());
+    REQUIRE(alone.links[0]->PushPull(update, b) == absl::OkStatus());
+    for (int64_t j = 0; j < kFloats; ++j) REQUIRE(a[j] == b[j]);
+    RecordedCall look(Request::PULL, kJob, -1);
+    look.request.set_coded_reply(true);
+    watched.server.Exchange(look);
+    REQUIRE(look.status == absl::OkStatus());
+  }
+}
+
+TEST_CASE("What a code cannot say does not add up", "[codec]") {
+  CodedCluster cluster("downpour", "fp32,fp16", 1);
+  Flat update(kFloats), pulled(kFloats);
+  ForEach([](float& u) { u = 100'000; }, update);
+  REQUIRE(cluster.links[0]->Push(update) == absl::OkStatus());
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(cluster.links[0]->Pull(pulled) == absl::OkStatus());
+    CHECK(pulled[0] == 65504);
+  }
+  ForEach([](float& u) { u = -100'000; }, update);
+  REQUIRE(cluster.links[0]->PushPull(update, pulled) == absl::OkStatus());
+  CHECK(std::abs(pulled[0]) < 1);
+}
+
 TEST_CASE("An elastic difference is the same on both sides", "[codec]") {
   const std::string wire =
       GENERATE(as<std::string>(), "bf16", "fp16", "int8", "fp32,int8");
