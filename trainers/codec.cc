@@ -267,7 +267,7 @@ class OneBitCodec final : public Codec {
       const uint32_t scale = Bits(GetScale(from, i, status));
       float* to = values.data() + i;
       for (int64_t j = 0; j < n; j += 8) {
-        const auto byte = static_cast<uint32_t>(bits[(i + j) / 8]);
+        const uint32_t byte = static_cast<uint8_t>(bits[(i + j) / 8]);
         const auto value = [scale, byte](int64_t k) {
           return FromBits(scale | (byte << (31 - k) & kSign));
         };

@@ -44,7 +44,7 @@ absl::Span<char> Used(Flat& room, const ShardCode& code) {
 }
 
 std::string Asked(const Request& request) {
-  const std::string push = absl::StrCat("push ", request.sequence());
+  std::string push = absl::StrCat("push ", request.sequence());
   switch (request.kind()) {
     case Request::PUSH:
       return push;
@@ -250,25 +250,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
       request.set_local_steps(replica_->pending);
       request.set_samples(replica_->pending_samples);
     }
-    Coding* coding = codings_.empty() ? nullptr : &codings_[i];
-    if (pushes && coding != nullptr && coding->push) {
-      call->Encode(coding->push, update->Slice(range.offset, range.size),
-                   residual_.Slice(range.offset, range.size),
-                   Used(coding->sent, coding->push));
-    } else if (update != nullptr) {
-      const bool is_off = range.offset > 0 && Mutant("shard-off-by-one");
-      const int64_t offset = range.offset - (is_off ? 1 : 0);
-      call->update = AsBytes(update->Slice(offset, range.size).span());
-    }
-    if (reply != nullptr) {
-      Flat values = reply->Slice(range.offset, range.size);
-      if (coding != nullptr && coding->reply) {
-        call->Expect(std::move(values), coding->reply,
-                     Used(coding->received, coding->reply));
-      } else {
-        call->Expect(std::move(values));
-      }
-    }
+    AddValues(*call, i, update, reply);
   }
   if (accounts) accounted_step_ = replica_->step;
   const absl::Time begin = clock_.Now();
@@ -289,6 +271,30 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
   if (failed != nullptr) return failed->status();
   Count();
   return absl::OkStatus();
+}
+
+void ShardLink::AddValues(Call& call, size_t i, const Flat* update,
+                          Flat* reply) {
+  const ShardRange& range = config_.shards[i];
+  Coding* coding = codings_.empty() ? nullptr : &codings_[i];
+  if (call.request.sequence() > 0 && coding != nullptr && coding->push) {
+    call.Encode(coding->push, update->Slice(range.offset, range.size),
+                residual_.Slice(range.offset, range.size),
+                Used(coding->sent, coding->push));
+  } else if (update != nullptr) {
+    const bool is_off = range.offset > 0 && Mutant("shard-off-by-one");
+    const int64_t offset = range.offset - (is_off ? 1 : 0);
+    call.update = AsBytes(update->Slice(offset, range.size).span());
+  }
+  if (reply != nullptr) {
+    Flat values = reply->Slice(range.offset, range.size);
+    if (coding != nullptr && coding->reply) {
+      call.Expect(std::move(values), coding->reply,
+                  Used(coding->received, coding->reply));
+    } else {
+      call.Expect(std::move(values));
+    }
+  }
 }
 
 absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin) const {

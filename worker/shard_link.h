@@ -86,6 +86,8 @@ class ShardLink final : public Link {
   // The call number `i` of the next exchange, in memory and with an event that
   // are kept from one exchange to the next.
   Call& NewCall(size_t i, ServerCalls& server);
+  // The shard's part of what travels, coded where the job says so.
+  void AddValues(Call& call, size_t i, const Flat* update, Flat* reply);
   // Sends what has not succeeded and waits. The call whose failure counts: the
   // first that no retry mends, else the first; null: all have succeeded.
   const Call* Round(absl::Time deadline);
