@@ -11,48 +11,13 @@
 #include <new>
 
 #include "models/model.h"
+#include "tests/counted_allocations.h"
 
 namespace {
 
-std::atomic<int64_t> allocations{0};
-std::atomic<int64_t> largest{0};
 std::atomic<int64_t> primitives{0};
 
-void* Count(size_t size, size_t alignment) {
-  ++allocations;
-  if (static_cast<int64_t>(size) > largest) largest = size;
-  void* memory = std::aligned_alloc(
-      alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
 }  // namespace
-
-void* operator new(size_t size) { return Count(size, alignof(max_align_t)); }
-void* operator new[](size_t size) { return Count(size, alignof(max_align_t)); }
-void* operator new(size_t size, std::align_val_t alignment) {
-  return Count(size, static_cast<size_t>(alignment));
-}
-void* operator new[](size_t size, std::align_val_t alignment) {
-  return Count(size, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
 
 extern "C" dnnl_status_t dnnl_primitive_create(
     dnnl_primitive_t* primitive, const_dnnl_primitive_desc_t description) {
@@ -67,7 +32,7 @@ namespace monsoon {
 namespace {
 
 struct Counted {
-  int64_t allocations, largest, primitives;
+  int64_t allocations, largest_allocation, primitives;
 };
 
 Counted Steps(absl::string_view name) {
@@ -80,14 +45,14 @@ Counted Steps(absl::string_view name) {
   m.Step(8, x, {x, -0.1f, 1});
   m.Step(3, x, {x, -0.1f, 1});
   allocations = 0;
-  largest = 0;
+  largest_allocation = 0;
   primitives = 0;
   for (int step = 0; step < 100; ++step) {
     m.Step(8, x, {x, -0.1f, 1});
     m.Step(3, x, {x, -0.1f, 1});
     m.Evaluate(3, x);
   }
-  return {allocations, largest, primitives};
+  return {allocations, largest_allocation, primitives};
 }
 
 TEST_CASE("The counters count", "[models]") {
@@ -116,7 +81,7 @@ TEST_CASE("A step over images allocates nothing but oneDNN's argument lists",
           "[models]") {
   for (const char* name : {"cnn", "resnet20", "unet"}) {
     INFO(name);
-    CHECK(Steps(name).largest < 1024);
+    CHECK(Steps(name).largest_allocation < 1024);
   }
 }
 

@@ -14,6 +14,7 @@
 #include "grpcpp/server_builder.h"
 #include "proto/monsoon.grpc.pb.h"
 #include "server/server.h"
+#include "tests/counted_allocations.h"
 #include "tests/worker/counted_pushes.h"
 #include "transport/grpc_client.h"
 #include "transport/grpc_server.h"
@@ -21,45 +22,6 @@
 #include "transport/shm_client.h"
 #include "transport/shm_server.h"
 #include "worker/shard_link.h"
-
-namespace {
-
-std::atomic<int64_t> allocations{0};
-
-void* Count(size_t size, size_t alignment) {
-  ++allocations;
-  void* memory = std::aligned_alloc(
-      alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(size_t size) { return Count(size, alignof(max_align_t)); }
-void* operator new[](size_t size) { return Count(size, alignof(max_align_t)); }
-void* operator new(size_t size, std::align_val_t alignment) {
-  return Count(size, static_cast<size_t>(alignment));
-}
-void* operator new[](size_t size, std::align_val_t alignment) {
-  return Count(size, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
 
 namespace monsoon {
 namespace {
