@@ -197,6 +197,24 @@ const Cluster::Member* Cluster::Culprit() const {
   return first == ended_.end() ? nullptr : *first;
 }
 
+const Cluster::Member* Cluster::Crashed() const {
+  for (const Member& worker : workers_) {
+    const int number = worker.process->exit()->signal;
+    // The others are how one asks for an end.
+    if (number != 0 && number != SIGINT && number != SIGTERM) return &worker;
+  }
+  return nullptr;
+}
+
+std::string Cluster::Describe(const Member& member,
+                              absl::string_view what) const {
+  return absl::StrCat(
+      member.name, " (pid ", member.process->pid(), ")", what,
+      DescribeExit(*member.process->exit()), "; the last lines of ", member.log,
+      ":\n",
+      LastLines(files_.Read(member.log).value_or(""), kLogLines, "  | "));
+}
+
 std::vector<int64_t> Cluster::server_pids() const {
   std::vector<int64_t> pids;
   for (const Member& member : servers_) pids.push_back(member.process->pid());
@@ -218,14 +236,13 @@ ClusterEnd Cluster::Finish() {
   if (culprit != nullptr && !interrupted) {
     const ProcessExit exit = *culprit->process->exit();
     end.exit_code = IsUsageOrData(exit) ? exit.code : 1;
-    end.cause = absl::StrCat(
-        culprit->name, " (pid ", culprit->process->pid(),
-        ") ended first: ", DescribeExit(exit), "; the last lines of ",
-        culprit->log, ":\n",
-        LastLines(files_.Read(culprit->log).value_or(""), kLogLines, "  | "));
+    end.cause = Describe(*culprit, " ended first: ");
   } else if (!late_.empty()) {
     end.exit_code = 1;
     end.cause = late_ + "\n";
+  } else if (const Member* crashed = Crashed(); crashed != nullptr) {
+    end.exit_code = 1;
+    end.cause = Describe(*crashed, " crashed as it was asked to end: ");
   } else if (interrupted) {
     const bool done =
         !workers_.empty() &&

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/filesystem.h"
@@ -92,6 +93,10 @@ class Cluster {
   void End(std::vector<Member>& members, int number, absl::Duration grace);
   // Who broke the job: of those in ended_ the one that is nobody's consequence.
   const Member* Culprit() const;
+  // A worker that was asked to end, and died of it. REQUIRES: all have ended.
+  const Member* Crashed() const;
+  // How it ended, with the last lines of its log.
+  std::string Describe(const Member& member, absl::string_view what) const;
 
   const ClusterPlan& plan_;
   Clock& clock_;

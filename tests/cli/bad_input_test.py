@@ -308,6 +308,9 @@ class BadInputTest(unittest.TestCase):
                     [BINARIES / "monsoon", "train", "--model", "mlp:8",
                      "--epochs", "100000", "--json", "--out", folder], folder)
                 program.wait_until_training()
+                pid, takes = program.threads_that_take(number)
+                self.assertEqual(len(takes), 1)
+                self.assertNotEqual(takes, [pid])  # nobody who computes
                 os.kill(program.process.pid, number)
                 program.finish(30)
                 self.assertEqual(program.code, 128 + number, program.err)

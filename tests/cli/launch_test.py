@@ -131,6 +131,32 @@ class LaunchTest(unittest.TestCase):
         self.assert_checkpoint()
         self.assert_gone(program)
 
+    def test_no_thread_that_computes_takes_signals(self):
+        # oneDNN's matrix products use the stack register for other things.
+        program = self.launch(*LONG, "--threads", "2")
+        program.wait_until_training()
+        for worker in ("--rank=0", "--rank=1"):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                pid, takes = program.threads_that_take(
+                    number, "monsoon-worker", worker)
+                self.assertEqual(len(takes), 1)
+                self.assertNotEqual(takes, [pid])
+
+    def test_says_that_a_worker_crashed_as_it_was_asked_to_end(self):
+        program = self.launch(*LONG)
+        program.wait_until_training()
+        pid = program.kill("monsoon-worker", "--rank=0", number=signal.SIGSTOP)
+        os.kill(program.process.pid, signal.SIGINT)
+        wait_for("the other to end",
+                 lambda: not program.running("monsoon-worker", "--rank=1"))
+        os.kill(pid, signal.SIGSEGV)
+        os.kill(pid, signal.SIGCONT)
+        program.finish()
+        self.assertEqual(program.code, 1, program.err)
+        self.assertIn(f"worker 0 (pid {pid}) crashed as it was asked to end: "
+                      "killed by signal 11 (SIGSEGV)", program.err)
+        self.assertEqual(program.summary()["status"], "failed")
+
     def test_keeps_a_checkpoint_on_sigint(self):
         self.assert_interrupted(lambda pid: os.kill(pid, signal.SIGINT), 130)
 

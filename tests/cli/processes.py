@@ -4,6 +4,7 @@ their children inherit, so that whatever is left of them is found."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -62,6 +63,17 @@ class Program:
         (pid,) = self.running(*words)
         os.kill(pid, number)
         return pid
+
+    def threads_that_take(self, number, *words):
+        """Of the one process with these words: those that have the signal not
+        blocked."""
+        (pid,) = self.running(*words)
+        takes = []
+        for status in Path(f"/proc/{pid}/task").glob("*/status"):
+            blocked = re.search(r"SigBlk:\s*(\w+)", status.read_text()).group(1)
+            if not int(blocked, 16) >> (number - 1) & 1:
+                takes.append(int(status.parent.name))
+        return pid, takes
 
     def end(self):
         """Kills what is left of it, for a test that has failed."""
