@@ -46,6 +46,7 @@ class Flat {
 
   int64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  bool owns() const { return memory_ != nullptr; }
   float* data() { return data_; }
   const float* data() const { return data_; }
   float& operator[](int64_t i) { return data_[i]; }

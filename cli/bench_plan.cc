@@ -83,7 +83,8 @@ absl::StatusOr<BenchRun> PlanRun(const BenchChoices& choices,
 nlohmann::ordered_json Typed(const std::string& text) {
   // A text that is no JSON is discarded, without an exception.
   const auto value = nlohmann::ordered_json::parse(text, nullptr, false);
-  return value.is_number() ? value : nlohmann::ordered_json(text);
+  const bool is_typed = value.is_number() || value.is_boolean();
+  return is_typed ? value : nlohmann::ordered_json(text);
 }
 
 }  // namespace

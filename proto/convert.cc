@@ -8,11 +8,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "proto/wire.h"
 
 namespace monsoon {
 namespace {
 
 constexpr int64_t kMaxParameters = int64_t{1} << 40;
+// Floats of a shard, the initial center of which is one message.
+constexpr int64_t kMaxShard = int64_t{kMaxPayloadBytes / sizeof(float)};
 
 using Settings = std::map<std::string, std::string>;
 
@@ -116,6 +119,11 @@ absl::StatusOr<std::vector<ShardRange>> ShardsFromProto(const pb::JobSpec& spec,
           absl::StrCat(what, " has ", shard.size(), " floats from ",
                        shard.offset(), "; expected a start at ", end,
                        " and an end at or before ", parameters));
+    }
+    if (shard.size() > kMaxShard) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, " has ", shard.size(), " floats; expected 1 to ",
+                       kMaxShard, ", which a message can carry"));
     }
     if (shard.server() < 0 || shard.server() >= spec.servers()) {
       return absl::InvalidArgumentError(

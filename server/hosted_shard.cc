@@ -96,9 +96,15 @@ absl::Status HostedShard::CheckSender(const Request& request) const {
                    "call was applied"));
 }
 
-absl::Status HostedShard::CheckSequence(const Request& request,
-                                        const Peer& peer) const {
+absl::Status HostedShard::CheckPush(const Request& request,
+                                    const Peer& peer) const {
   if (!stopped_.ok()) return stopped_;
+  if (request.base_version() < 0 || request.base_version() > shard_.version) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Sender(request.worker(), index_), "the update was computed from ",
+        "version ", request.base_version(), " (base_version), expected 0 to ",
+        shard_.version, ", which the center has"));
+  }
   const auto sequence = static_cast<int64_t>(request.sequence());
   if (!initialized_) {
     return absl::FailedPreconditionError(
@@ -120,7 +126,7 @@ absl::Status HostedShard::CheckSequence(const Request& request,
 void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   const Request& request = call.request;
   Peer& peer = peers_[request.worker()];
-  absl::Status status = CheckSequence(request, peer);
+  absl::Status status = CheckPush(request, peer);
   const auto sequence = static_cast<int64_t>(request.sequence());
   const bool repeated = sequence == peer.sequence && !Mutant("dedupe-skipped");
   if (status.ok() && !repeated && request.coded()) {
@@ -131,10 +137,12 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   const Flat value = request.coded()
                          ? Flat::View(decoded_.data(), decoded_.size())
                          : Flat::View(AsFloats(call.update).data(), size_);
+  const int64_t from =
+      request.has_base_version() ? request.base_version() : peer.base;
   const Update update{value,
                       request.weight(),
                       request.worker(),
-                      repeated ? peer.staleness : shard_.version - peer.base,
+                      repeated ? peer.staleness : shard_.version - from,
                       request.local_steps(),
                       request.samples(),
                       Progress()};

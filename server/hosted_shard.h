@@ -86,8 +86,8 @@ class HostedShard {
   absl::Status CheckSender(const pb::ExchangeRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The push may be served now: it is the worker's next, or its last again.
-  absl::Status CheckSequence(const pb::ExchangeRequest& request,
-                             const Peer& peer) const
+  absl::Status CheckPush(const pb::ExchangeRequest& request,
+                         const Peer& peer) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Passes over the data whose updates were applied.
   double Progress() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

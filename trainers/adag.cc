@@ -37,9 +37,9 @@ class Adag final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    const Flat& update = r.TakeWay(static_cast<float>(r.pending));
-    RETURN_IF_ERROR(link.PushPull(update, r.x));
-    r.KeepCenter(r.x);
+    Flat& center = r.TakeWay(static_cast<float>(r.pending));
+    RETURN_IF_ERROR(link.PushPull(center, center));
+    r.x.CopyFrom(center);
     return absl::OkStatus();
   }
 

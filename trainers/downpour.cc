@@ -107,8 +107,9 @@ class Downpour final : public Trainer {
 
   absl::Status Exchange(Replica& r, Link& link) const override {
     if (!sends_gradients_) {
-      RETURN_IF_ERROR(link.PushPull(r.TakeWay(), r.x));
-      r.KeepCenter(r.x);
+      Flat& center = r.TakeWay();
+      RETURN_IF_ERROR(link.PushPull(center, center));
+      r.x.CopyFrom(center);
       return absl::OkStatus();
     }
     Flat& update = Sum(r);

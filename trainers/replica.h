@@ -60,8 +60,8 @@ class Replica final : private GradientListener {
 
   // The way that x has gone since center() was kept, divided by `steps`, and
   // the statistics' part of it (PutStatistics): an update that is added to a
-  // center. Lies in the memory of center(), which is no more until the next
-  // KeepCenter. REQUIRES: a whole center is kept.
+  // center. Lies in the memory of center(), which is no more until a new one is
+  // written there, or kept. REQUIRES: a whole center is kept.
   Flat& TakeWay(float steps = 1);
 
   // State of the trainer, by name; [P] zeros at first.

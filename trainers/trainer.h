@@ -63,7 +63,7 @@ class Link {
   virtual absl::Status Push(const Flat& update, float weight = 1) = 0;
   // Atomic per shard: nothing is applied between the push and its reply (with
   // a Freshness that waits, it is a push followed by a pull). `reply` may be
-  // `update` itself.
+  // `update` itself, and lie in other memory afterwards.
   virtual absl::Status PushPull(const Flat& update, Flat& reply,
                                 float weight = 1, Freshness need = {}) = 0;
   // x becomes an alias of the center. In-process only.
@@ -76,7 +76,8 @@ struct Update {
   // As pushed: of a round of several it is the sum.
   float weight = 1;
   int worker = 0;
-  // Rounds of this shard between the worker's last pull and this update.
+  // Rounds of this shard between the center from which the update was computed
+  // and the update.
   int64_t staleness = 0;
   int64_t local_steps = 0;
   int64_t samples = 0;

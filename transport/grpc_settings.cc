@@ -36,6 +36,7 @@ std::map<std::string, int> CommonSettings() {
 
 std::map<std::string, int> ServerSettings() {
   std::map<std::string, int> settings = CommonSettings();
+  settings[GRPC_ARG_MAX_CONCURRENT_STREAMS] = kMaxCalls;
   // Else a second server on a port would silently share it.
   settings[GRPC_ARG_ALLOW_REUSEPORT] = 0;
   // Parked calls are kept alive by pings alone.

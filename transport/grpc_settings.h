@@ -14,6 +14,11 @@ namespace monsoon {
 // The largest message either end accepts: one payload and what precedes it.
 inline constexpr int kMaxMessageBytes = (64 << 10) + int{kMaxPayloadBytes};
 
+// Calls that a server takes at once of one connection; more wait their turn at
+// the client. What a connection can cost a server is bounded by it; a worker of
+// ours has a handful.
+inline constexpr int kMaxCalls = 100;
+
 // Channel arguments by name, the same on both sides.
 std::map<std::string, int> CommonSettings();
 std::map<std::string, int> ServerSettings();

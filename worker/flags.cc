@@ -44,6 +44,10 @@ void AddFlags(CLI::App& app, Flags& flags,
         without.end()) {
       continue;
     }
+    if (field.is_flag()) {
+      app.add_flag("--" + field.name, flags.switches[field.name], field.help);
+      continue;
+    }
     app.add_option_function<std::string>(
            "--" + field.name,
            [&flags, name = field.name](const std::string& text) {
@@ -71,6 +75,9 @@ absl::Status ReadFlags(CLI::App& app, int argc, const char* const* argv,
   if (!flags.help.empty()) return absl::OkStatus();
   if (app.count("--config") > 0) {
     RETURN_IF_ERROR(ReadConfigFile(flags.config, files, flags.options));
+  }
+  for (const auto& [name, text] : flags.switches) {
+    if (!text.empty()) flags.texts[name] = text;
   }
   for (const auto& [name, text] : flags.texts) {
     const absl::Status status = FindOptionField(name)->Set(text, flags.options);

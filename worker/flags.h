@@ -29,7 +29,7 @@ struct Flags {
   std::string help;   // the text of --help, if that was asked
 
   // As typed, on the way into `options`.
-  std::map<std::string, std::string> texts;
+  std::map<std::string, std::string> texts, switches;
   std::vector<std::string> set;
   std::string config;
 };

@@ -32,6 +32,10 @@ bool Parse(absl::string_view text, std::string& value) {
   value = std::string(text);
   return true;
 }
+bool Parse(absl::string_view text, bool& value) {
+  value = text == "true";
+  return value || text == "false";
+}
 bool Parse(absl::string_view text, double& value) {
   return absl::SimpleAtod(text, &value) && std::isfinite(value);
 }
@@ -53,6 +57,7 @@ double Number(Value value) {
 double Number(absl::Duration value) { return absl::ToDoubleSeconds(value); }
 
 std::string Text(const std::string& value) { return value; }
+std::string Text(bool value) { return value ? "true" : "false"; }
 std::string Text(absl::Duration value) {
   return Shortest(absl::ToDoubleSeconds(value));
 }
@@ -65,6 +70,7 @@ template <typename Value>
 constexpr bool kIsText = std::is_same_v<Value, std::string>;
 
 std::string Accepted(const OptionField& field) {
+  if (field.is_flag()) return "true or false";
   const bool whole =
       !std::holds_alternative<double Options::*>(field.member) &&
       !std::holds_alternative<absl::Duration Options::*>(field.member);
@@ -97,6 +103,10 @@ std::string OptionField::key() const {
 
 bool OptionField::is_text() const {
   return std::holds_alternative<std::string Options::*>(member);
+}
+
+bool OptionField::is_flag() const {
+  return std::holds_alternative<bool Options::*>(member);
 }
 
 absl::Status OptionField::Set(absl::string_view text, Options& options) const {
@@ -177,6 +187,10 @@ const std::vector<OptionField>& OptionFields() {
        "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
        "pushes, and of replies",
        &Options::wire, Use::kFile},
+      {"overlap", "",
+       "each exchange runs beside the next window's steps, which begin from a "
+       "center one window older",
+       &Options::overlap, Use::kFileAndJob},
       {"seed", "K", "of initial weights and shuffles", &Options::seed,
        Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
       {"device", "NAME", "auto, cpu or cuda", &Options::device},

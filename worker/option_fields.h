@@ -17,9 +17,9 @@ namespace monsoon {
 // One choice of Options, in the one table from which flags, keys of --config
 // and settings of a job are made. A value.
 struct OptionField {
-  using Member =
-      std::variant<std::string Options::*, int Options::*, uint64_t Options::*,
-                   double Options::*, absl::Duration Options::*>;
+  using Member = std::variant<std::string Options::*, bool Options::*,
+                              int Options::*, uint64_t Options::*,
+                              double Options::*, absl::Duration Options::*>;
   // Who sees it beside the flag.
   enum Use {
     kFileAndJob,   // config file, and JobSpec.settings
@@ -28,7 +28,7 @@ struct OptionField {
   };
 
   std::string name;         // "batch-size": flag and key
-  std::string placeholder;  // "N", in --help
+  std::string placeholder;  // "N", in --help; empty for what takes no value
   std::string help;
   Member member;
   Use use = kFile;
@@ -41,6 +41,8 @@ struct OptionField {
   // "batch_size", as in summaries and JobSpec.settings.
   std::string key() const;
   bool is_text() const;
+  // Its flag takes no value.
+  bool is_flag() const;
   // INVALID_ARGUMENT for a text that is no such number or not in range; names
   // value and accepted, not the flag.
   absl::Status Set(absl::string_view text, Options& options) const;

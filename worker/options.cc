@@ -126,6 +126,26 @@ absl::Status ResolveWire(const Traits& traits, Options& options) {
   return absl::OkStatus();
 }
 
+absl::Status CheckOverlap(const Options& options, const Traits& traits) {
+  if (!options.overlap) return absl::OkStatus();
+  std::string found;
+  if (traits.synchronous) {
+    found = "waits for the others at each exchange";
+  } else if (traits.replies == Payload::kNone) {
+    found = "exchanges nothing while it trains";
+  } else if (traits.replies != Payload::kCenter) {
+    found = absl::StrCat("is answered with the ", PayloadName(traits.replies),
+                         " of this very exchange");
+  } else if (traits.keeps_seen) {
+    found = "corrects by the center that was handed out last";
+  }
+  if (found.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--overlap: trainer ", options.trainer, " ", found,
+      ", expected one that is answered with the center and waits for nobody "
+      "(see monsoon trainers); leave --overlap out"));
+}
+
 // The shared fields hold everything but where the files of the data lie.
 std::string SharedValue(const OptionField& field, const Options& options) {
   const std::string value = field.Get(options);
@@ -156,6 +176,7 @@ absl::Status ResolveOptions(Options& options) {
     options.workers = 1;
   }
   RETURN_IF_ERROR(ResolveWire(traits, options));
+  RETURN_IF_ERROR(CheckOverlap(options, traits));
   return CheckWorkers(options, traits);
 }
 

@@ -38,6 +38,7 @@ struct Options {
   // How values travel: of pushes, and behind a comma of replies. Resolved, it
   // is one name where both are the same.
   std::string wire = "fp32";
+  bool overlap = false;  // exchanges run beside the next window
   uint64_t seed = 1;
   std::string device = "auto";
   std::string transport = "auto";

@@ -14,6 +14,7 @@
 #include "trainers/trainer.h"
 #include "worker/batch_source.h"
 #include "worker/membership.h"
+#include "worker/overlap_link.h"
 #include "worker/shard_link.h"
 #include "worker/training_loop.h"
 
@@ -64,6 +65,7 @@ class Session {
   pb::JobSpec spec_;
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<ShardLink> link_;
+  std::unique_ptr<OverlapLink> overlap_;  // with --overlap
   int64_t loss_epoch_ = 0;
 };
 
@@ -139,6 +141,9 @@ ShardLink::Config Session::LinkConfig(int worker) const {
 absl::Status Session::Initialize() {
   link_ = std::make_unique<ShardLink>(LinkConfig(rank_), env_.clock);
   link_->Attach(*replica_);
+  if (options_.overlap) {
+    overlap_ = std::make_unique<OverlapLink>(*link_, *replica_, env_.clock);
+  }
   if (rank_ != 0) return absl::OkStatus();
   model_->Initialize(options_.seed, replica_->x);
   return link_->Initialize(replica_->x);
@@ -146,7 +151,9 @@ absl::Status Session::Initialize() {
 
 absl::Status Session::Train() {
   BatchSource source(*loader_, *model_, options_.seed, rank_);
-  TrainingLoop loop(*trainer_.trainer, *replica_, *link_, source);
+  Link* const link =
+      overlap_ == nullptr ? static_cast<Link*>(link_.get()) : overlap_.get();
+  TrainingLoop loop(*trainer_.trainer, *replica_, *link, source);
   RETURN_IF_ERROR(loop.Start());
   membership_.numbers().set_startup_s(
       absl::ToDoubleSeconds(env_.clock.Now() - env_.started));
@@ -186,7 +193,7 @@ absl::Status Session::AfterStep(const TrainingLoop::Step& step, int64_t epoch) {
 void Session::Count() {
   pb::WorkerReport& numbers = membership_.numbers();
   numbers.set_steps(replica_->step);
-  const ShardLink::Counters& counters = link_->counters();
+  const ShardLink::Counters counters = link_->counters();
   numbers.set_pushes(counters.pushes);
   numbers.set_pulls(counters.pulls);
   numbers.set_bytes_up(counters.bytes_up);
@@ -237,6 +244,7 @@ absl::StatusOr<JobOutcome> Session::Run() {
   absl::Status ended = Initialize();
   if (ended.ok()) ended = membership_.AwaitAll(options_.workers);
   if (ended.ok()) ended = Train();
+  if (overlap_ != nullptr) ended.Update(overlap_->Drain());
   absl::StatusOr<JobOutcome> outcome = End(ended);
   membership_.Leave();
   return outcome;

@@ -186,7 +186,9 @@ ShardLink::ShardLink(Config config, Clock& clock)
       jitter_({config_.incarnation, Random::kRetry,
                static_cast<uint64_t>(config_.worker)}),
       order_(InTurn(config_.shards, config_.servers.size())),
-      sequences_(config_.shards.size()) {
+      sequences_(config_.shards.size()),
+      versions_(config_.shards.size()),
+      versions_before_(config_.shards.size()) {
   const Wire& wire = config_.wire;
   if (config_.worker < 0) return;  // an observer pulls float32
   if (wire.push == nullptr && wire.reply == nullptr) return;
@@ -208,27 +210,43 @@ ShardLink::ShardLink(Config config, Clock& clock)
 ShardLink::~ShardLink() = default;
 
 absl::Status ShardLink::Initialize(const Flat& center) {
-  return Exchange(Request::INITIALIZE, &center, nullptr, 0, {});
+  return Exchange(Request::INITIALIZE, &center, nullptr, 0, {}, {});
 }
 
 absl::Status ShardLink::Pull(Flat& center, Freshness need) {
-  return Exchange(Request::PULL, nullptr, &center, 0, need);
+  return Exchange(Request::PULL, nullptr, &center, 0, need, {});
 }
 
 absl::Status ShardLink::Push(const Flat& update, float weight) {
-  return Exchange(Request::PUSH, &update, nullptr, weight, {});
+  return Exchange(Request::PUSH, &update, nullptr, weight, {}, TakeAccount());
 }
 
 absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,
                                  Freshness need) {
-  return Exchange(Request::PUSH_PULL, &update, &reply, weight, need);
+  return PushPull(update, reply, weight, need, TakeAccount());
+}
+
+absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,
+                                 Freshness need, const Account& account) {
+  return Exchange(Request::PUSH_PULL, &update, &reply, weight, need, account);
+}
+
+ShardLink::Account ShardLink::TakeAccount() {
+  if (replica_ == nullptr || replica_->step == accounted_step_) return {};
+  accounted_step_ = replica_->step;
+  return {.local_steps = replica_->pending,
+          .samples = replica_->pending_samples};
+}
+
+ShardLink::Counters ShardLink::counters() const {
+  absl::MutexLock lock(&mu_);
+  return counters_;
 }
 
 absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
-                                 Flat* reply, float weight, Freshness need) {
+                                 Flat* reply, float weight, Freshness need,
+                                 const Account& account) {
   const bool pushes = kind == Request::PUSH || kind == Request::PUSH_PULL;
-  const bool accounts =
-      pushes && replica_ != nullptr && replica_->step != accounted_step_;
   for (size_t place = 0; place < order_.size(); ++place) {
     const size_t i = order_[place];
     const ShardRange& range = config_.shards[i];
@@ -245,14 +263,13 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     if (pushes) {
       request.set_sequence(static_cast<uint64_t>(++sequences_[i]));
       request.set_weight(weight);
-    }
-    if (accounts) {
-      request.set_local_steps(replica_->pending);
-      request.set_samples(replica_->pending_samples);
+      request.set_local_steps(account.local_steps);
+      request.set_samples(account.samples);
+      const bool is_behind = account.is_behind && !Mutant("fresh-base-claimed");
+      request.set_base_version(is_behind ? versions_before_[i] : versions_[i]);
     }
     AddValues(*call, i, update, reply);
   }
-  if (accounts) accounted_step_ = replica_->step;
   const absl::Time begin = clock_.Now();
   const absl::Time deadline = Mutant("never-gives-up")
                                   ? absl::InfiniteFuture()
@@ -356,6 +373,7 @@ void ShardLink::Count() {
   const Request& request = calls_.front()->request;
   const bool pushes = request.sequence() > 0;
   const bool pulls = !calls_.front()->reply_values.empty();
+  absl::MutexLock lock(&mu_);
   counters_.pushes += pushes ? 1 : 0;
   counters_.pulls += pulls ? 1 : 0;
   if (calls_.front()->reply.refused()) {
@@ -365,13 +383,21 @@ void ShardLink::Count() {
     counters_.bytes_up += static_cast<int64_t>(call->update.size());
     counters_.bytes_down += static_cast<int64_t>(call->reply_bytes());
     if (pushes) ++counters_.staleness[call->reply.staleness()];
+    if (!pulls) continue;
+    const auto shard = static_cast<size_t>(call->request.shard());
+    const int64_t version = call->reply.version();
+    versions_before_[shard] = pushes ? versions_[shard] : version;
+    versions_[shard] = version;
   }
 }
 
 void ShardLink::Save(Writer& writer) const {
+  absl::MutexLock lock(&mu_);
   writer.Int(accounted_step_);
   writer.Int(static_cast<int64_t>(sequences_.size()));
-  for (int64_t sequence : sequences_) writer.Int(sequence);
+  for (const auto* numbers : {&sequences_, &versions_, &versions_before_}) {
+    for (int64_t number : *numbers) writer.Int(number);
+  }
   for (int64_t value : {counters_.pushes, counters_.pulls, counters_.bytes_up,
                         counters_.bytes_down, counters_.samples_refused}) {
     writer.Int(value);
@@ -385,6 +411,7 @@ void ShardLink::Save(Writer& writer) const {
 }
 
 absl::Status ShardLink::Load(Reader& reader) {
+  absl::MutexLock lock(&mu_);
   int64_t count = 0;
   RETURN_IF_ERROR(reader.Int(accounted_step_));
   RETURN_IF_ERROR(reader.Int(count));
@@ -392,7 +419,9 @@ absl::Status ShardLink::Load(Reader& reader) {
     return absl::DataLossError(absl::StrCat(
         "saved link has ", count, " shards, expected ", sequences_.size()));
   }
-  for (int64_t& sequence : sequences_) RETURN_IF_ERROR(reader.Int(sequence));
+  for (auto* numbers : {&sequences_, &versions_, &versions_before_}) {
+    for (int64_t& number : *numbers) RETURN_IF_ERROR(reader.Int(number));
+  }
   for (int64_t* value :
        {&counters_.pushes, &counters_.pulls, &counters_.bytes_up,
         &counters_.bytes_down, &counters_.samples_refused}) {

@@ -6,7 +6,9 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/layout.h"
@@ -64,7 +66,22 @@ class ShardLink final : public Link {
   absl::Status PushPull(const Flat& update, Flat& reply, float weight = 1,
                         Freshness need = {}) override;
 
-  const Counters& counters() const { return counters_; }
+  // What a push says beside its values.
+  struct Account {
+    int64_t local_steps = 0;
+    int64_t samples = 0;
+    // Computed from the center that was handed out before the last one.
+    bool is_behind = false;
+  };
+  // What is pending in the attached replica, once.
+  Account TakeAccount();
+  // A PushPull for an account that was taken before: on any thread, while no
+  // other uses the link.
+  absl::Status PushPull(const Flat& update, Flat& reply, float weight,
+                        Freshness need, const Account& account);
+
+  // From any thread.
+  Counters counters() const;
   // What coded pushes have lost so far, and the next will bring; empty where
   // nothing is lost.
   const Flat& residual() const { return residual_; }
@@ -82,7 +99,8 @@ class ShardLink final : public Link {
 
   // One exchange with every shard; `update` and `reply` may be null.
   absl::Status Exchange(pb::ExchangeRequest::Kind kind, const Flat* update,
-                        Flat* reply, float weight, Freshness need);
+                        Flat* reply, float weight, Freshness need,
+                        const Account& account);
   // The call number `i` of the next exchange, in memory and with an event that
   // are kept from one exchange to the next.
   Call& NewCall(size_t i, ServerCalls& server);
@@ -99,13 +117,17 @@ class ShardLink final : public Link {
   Clock& clock_;
   Random jitter_;
   const Replica* replica_ = nullptr;
-  int64_t accounted_step_ = 0;       // pending up to here was pushed
+  int64_t accounted_step_ = 0;       // pending up to here was taken
   const std::vector<size_t> order_;  // in which shards are called
   std::vector<Coding> codings_;      // by shard; empty: all is float32
   Flat residual_;                    // [P]
   std::vector<int64_t> sequences_;   // pushes so far, by shard
+  // The versions of the center that was handed out last, and of the one before,
+  // by shard.
+  std::vector<int64_t> versions_, versions_before_;
   std::vector<std::unique_ptr<Call>> calls_;
-  Counters counters_;
+  mutable absl::Mutex mu_;
+  Counters counters_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace monsoon

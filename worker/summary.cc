@@ -193,6 +193,7 @@ Json Summarize(const SummaryInputs& inputs) {
   json["hyper"] = HyperOf(made);
   json["precision"] = options.precision;
   json["wire"] = options.wire;
+  json["overlap"] = options.overlap;
   json["samples"] = sum.samples();
   json["samples_refused"] = sum.samples_refused();
   json["elapsed_s"] = Finite(status.elapsed_s());

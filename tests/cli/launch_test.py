@@ -93,6 +93,19 @@ class LaunchTest(unittest.TestCase):
                 expected = wire if "," in wire or wire == "bf16" else wire + ",fp32"
                 self.assertEqual(summary["wire"], expected)
 
+    def test_exchanges_run_beside_steps(self):
+        program = self.launch("--model", "mlp:20", "--trainer", "adag",
+                              "--set", "window=5", "--overlap").finish()
+        self.assertEqual(program.code, 0, program.err)
+        summary = program.summary()
+        self.assertEqual((summary["overlap"], summary["samples"]),
+                         (True, 60_000))
+        # Two workers: one window more is two rounds more.
+        self.assertGreater(summary["staleness_mean"], 1.5)
+        self.assertGreater(summary["test_acc"], 0.5)
+        config = (self.folder / "config.toml").read_text()
+        self.assertIn("overlap = true\n", config)
+
     def assert_ends_after_kill(self, name, *words):
         program = self.launch(*LONG)
         program.wait_until_training()

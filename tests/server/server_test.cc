@@ -234,6 +234,11 @@ TEST_CASE("A job that cannot be is refused before anything is made") {
        "extent of"},
       {[](auto& r) { r.mutable_spec()->mutable_shards(0)->set_size(2); },
        "end at"},
+      {[](auto& r) {
+         r.mutable_spec()->mutable_tensors(0)->set_shape(0, (1 << 20) + 1);
+         r.mutable_spec()->mutable_shards(0)->set_size((1 << 20) + 1);
+       },
+       "shard 0 has 1048577 floats; expected 1 to 1048576"},
       {[](auto& r) { r.mutable_spec()->mutable_shards(0)->set_server(9); },
        "server 9"},
       {[](auto& r) { r.mutable_spec()->set_workers(0); }, "0 workers"},

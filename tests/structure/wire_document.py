@@ -9,7 +9,7 @@ from repository import files, text
 
 SCHEMA, DOCUMENT = "proto/monsoon.proto", "docs/wire.md"
 BLOCK = re.compile(r"\s*(?:message|enum) (\w+) \{(\})?")
-MEMBER = re.compile(r"\s*(?:(?:repeated )?(?:map<[^>]+>|\w+) )?(\w+) = \d+;")
+MEMBER = re.compile(r"\s*(?:(?:repeated |optional )?(?:map<[^>]+>|\w+) )?(\w+) = \d+;")
 HEADING = re.compile(r"#+ (.*)")
 CELL = re.compile(r"\| ((?:`\w+`(?:, )?)+) \|")
 # Where the answers of a server come from.

@@ -252,7 +252,7 @@ std::vector<float> ScriptedCluster::x(int worker) const {
   return Copy(workers_.at(static_cast<size_t>(worker))->replica.x);
 }
 
-const ShardLink::Counters& ScriptedCluster::counters(int worker) const {
+ShardLink::Counters ScriptedCluster::counters(int worker) const {
   return workers_.at(static_cast<size_t>(worker))->link.counters();
 }
 

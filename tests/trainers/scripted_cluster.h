@@ -78,7 +78,7 @@ class ScriptedCluster {
   std::vector<float> x(int worker) const;
   // What is evaluated: the center, or the replica of rank 0.
   std::vector<float> result();
-  const ShardLink::Counters& counters(int worker) const;
+  ShardLink::Counters counters(int worker) const;
   pb::JobStatus JobStatusOf(int server);
   ServerCalls& server(int index);
 

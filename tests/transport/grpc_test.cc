@@ -160,12 +160,16 @@ TEST_CASE("a message above the limit is refused and the server goes on") {
 TEST_CASE("a thousand parked calls cost no thread") {
   Pair pair;
   const int threads_before = Threads();
+  std::vector<std::unique_ptr<GrpcClient>> clients;
   std::vector<std::unique_ptr<TestCall>> calls;
   for (int i = 0; i < 1000; ++i) {
+    if (i % kMaxCalls == 0) {
+      clients.push_back(*GrpcClient::Create(pair.address, RealClock()));
+    }
     calls.push_back(std::make_unique<TestCall>(Numbers(10)));
     calls.back()->request.set_rounds(1);
     calls.back()->request.set_sequence(i);
-    pair.client->Exchange(*calls.back());
+    clients.back()->Exchange(*calls.back());
   }
   REQUIRE(Eventually([&] { return pair.calls.parked() == 1000; }));
   CHECK(Threads() <= threads_before + 16);
@@ -180,6 +184,27 @@ TEST_CASE("a thousand parked calls cost no thread") {
              call.received != call.sent;
   }
   CHECK(wrong == 0);
+}
+
+TEST_CASE("a server takes so many calls of a connection at once, and no more") {
+  Pair pair;
+  std::vector<std::unique_ptr<TestCall>> calls;
+  for (int i = 0; i < kMaxCalls + 20; ++i) {
+    calls.push_back(std::make_unique<TestCall>(Numbers(10)));
+    calls.back()->request.set_rounds(1);
+    pair.client->Exchange(*calls.back());
+  }
+  REQUIRE(Eventually([&] { return pair.calls.parked() == kMaxCalls; }));
+  // Nothing of the others has come when another connection was served.
+  const auto other = *GrpcClient::Create(pair.address, RealClock());
+  TestCall next({1});
+  other->Exchange(next);
+  REQUIRE(next.Wait());
+  CHECK(pair.calls.parked() == kMaxCalls);
+  pair.calls.AnswerParked();
+  REQUIRE(Eventually([&] { return pair.calls.parked() == 20; }));
+  pair.calls.AnswerParked();
+  for (const auto& call : calls) REQUIRE((call->Wait() && call->status.ok()));
 }
 
 TEST_CASE("a cancelled call finishes and leaves the server's list") {

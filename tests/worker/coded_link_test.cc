@@ -248,10 +248,10 @@ TEST_CASE("A link continues from what it saved, bit for bit", "[codec]") {
 TEST_CASE("Bytes count as they travel", "[codec]") {
   CodedCluster cluster("downpour", "int8,bf16", 1);
   Flat update(kFloats), reply(kFloats);
-  const auto& counters = cluster.links[0]->counters();
-  const int64_t initial = counters.bytes_up;
+  const int64_t initial = cluster.links[0]->counters().bytes_up;
   CHECK(initial == 4 * kFloats);
   REQUIRE(cluster.links[0]->PushPull(update, reply) == absl::OkStatus());
+  const ShardLink::Counters counters = cluster.links[0]->counters();
   CHECK(counters.bytes_up - initial == 1300 + 4 * (3 + 3) + 4 * 100);
   CHECK(counters.bytes_down == 2 * 1300 + 4 * 100);
 }

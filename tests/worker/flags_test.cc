@@ -72,6 +72,26 @@ TEST_CASE("Of a flag that is given twice the last one counts",
   CHECK(flags.options.seed == 2);
 }
 
+TEST_CASE("What is only said or not said takes no value", "[worker][flags]") {
+  const auto overlaps = [](const std::vector<const char*>& words) {
+    Flags flags;
+    REQUIRE(Read(words, flags).ok());
+    CHECK(flags.options.given.contains("overlap") == !words.empty());
+    return flags.options.overlap;
+  };
+  CHECK_FALSE(overlaps({}));
+  CHECK(overlaps({"--overlap"}));
+  CHECK(overlaps({"--overlap=true"}));
+  CHECK_FALSE(overlaps({"--overlap=false"}));
+  CHECK_THAT(Refusal({"--overlap=maybe"}), Contains("maybe"));
+  CHECK_THAT(Refusal({"--overlap", "adag"}), Contains("adag"));
+  Flags flags;
+  REQUIRE(ReadWith("overlap = true\n", flags).ok());
+  CHECK(flags.options.overlap);
+  CHECK_THAT(std::string(ReadWith("overlap = 1\n", flags).message()),
+             Contains("overlap: found \"1\", expected true or false"));
+}
+
 TEST_CASE("A wrong command line names flag, value and what is expected",
           "[worker][flags]") {
   CHECK_THAT(Refusal({"--bach-size", "64"}),

@@ -106,6 +106,25 @@ TEST_CASE("Values travel in a code that the trainer can have",
              StartsWith("--wire int7: unknown wire code \"int7\"; expected "));
 }
 
+TEST_CASE("Exchanges overlap where the reply is the center",
+          "[worker][options]") {
+  const auto refusal = [](const std::string& trainer) {
+    Options options;
+    options.trainer = trainer;
+    options.overlap = true;
+    const absl::Status status = ResolveOptions(options);
+    CHECK((status.ok() || absl::IsInvalidArgument(status)));
+    return std::string(status.message());
+  };
+  CHECK(refusal("adag").empty());
+  CHECK(refusal("downpour").empty());
+  CHECK_THAT(refusal("aeasgd"),
+             StartsWith("--overlap: trainer aeasgd is answered with the "
+                        "elastic difference of this very exchange, expected") &&
+                 Contains("leave --overlap out"));
+  CHECK_THAT(refusal("single"), Contains("exchanges nothing"));
+}
+
 TEST_CASE("A worker takes the wire codes of the job", "[worker][options]") {
   Options first;
   first.wire = "topk:0.1,bf16";

@@ -97,6 +97,26 @@ TEST_CASE("Every trainer learns by a schedule, with decay and clipping") {
   }
 }
 
+TEST_CASE("Trainers learn while their exchanges overlap, and lose no sample") {
+  const Dataset data = SmallFashionMnist(2003);
+  for (const std::string trainer : {"adag", "downpour"}) {
+    Options options = TinyJob(trainer, 2);
+    options.overlap = true;
+    options.set["window"] = "3";
+    LocalServers local(2);
+    auto outcomes = RunLocalJob(options, local.calls, data, kNoStop);
+    INFO(trainer << ": " << outcomes[0].status());
+    REQUIRE(outcomes[0].ok());
+    const pb::JobStatus& status = outcomes[0]->status;
+    CHECK(status.stop_state() == pb::RUNNING);
+    CHECK(Samples(status) == kEpochs * 2003);
+    CHECK(status.samples_applied() == kEpochs * 2003);
+    const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->parameters);
+    REQUIRE(evaluation.ok());
+    CHECK(evaluation->accuracy > kLearnt);
+  }
+}
+
 TEST_CASE("Label smoothing reaches the loss that is trained") {
   const Dataset data = SmallFashionMnist(500);
   double losses[2] = {};

@@ -66,15 +66,15 @@ TEST_CASE("The summary has the published names in their order",
   for (const auto& [name, value] : json.items()) names.push_back(name);
   CHECK(names ==
         std::vector<std::string>{
-            "trainer",         "model",      "data",           "batch_size",
-            "workers",         "servers",    "epochs",         "seed",
-            "transport",       "device",     "optimizer",      "lr",
-            "hyper",           "precision",  "wire",           "samples",
-            "samples_refused", "elapsed_s",  "samples_per_s",  "startup_s",
-            "peak_rss_bytes",  "steps",      "pushes",         "pulls",
-            "bytes_up",        "bytes_down", "staleness_mean", "staleness_p95",
-            "train_loss",      "test_loss",  "test_acc",       "time_to",
-            "status"});
+            "trainer",       "model",           "data",       "batch_size",
+            "workers",       "servers",         "epochs",     "seed",
+            "transport",     "device",          "optimizer",  "lr",
+            "hyper",         "precision",       "wire",       "overlap",
+            "samples",       "samples_refused", "elapsed_s",  "samples_per_s",
+            "startup_s",     "peak_rss_bytes",  "steps",      "pushes",
+            "pulls",         "bytes_up",        "bytes_down", "staleness_mean",
+            "staleness_p95", "train_loss",      "test_loss",  "test_acc",
+            "time_to",       "status"});
 }
 
 TEST_CASE("The summary adds the workers up", "[worker][summary]") {
