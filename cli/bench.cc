@@ -40,6 +40,7 @@ struct Arguments {
   std::string models = "mlp";
   std::string trainers = "single,downpour,aeasgd,adag";
   std::string batches = "16,32,64,128";
+  std::string wire = "fp32";
   std::string repeat = "3";
 };
 
@@ -60,9 +61,12 @@ absl::StatusOr<BenchChoices> Read(int argc, const char* const* argv,
   add("--trainers", arguments.trainers, "trainers to compare", "NAME,...");
   add("--batches", arguments.batches, "batch sizes", "B,...");
   add("--models", arguments.models, "models", "NAME,...");
+  add("--wire", arguments.wire,
+      "how values travel: codes to compare; PUSHES/REPLIES for two",
+      "CODE,...");
   add("--repeat", arguments.repeat, "runs of each cell, with seeds that go up",
       "N");
-  AddFlags(app, arguments.flags, {"trainer", "model", "batch-size"});
+  AddFlags(app, arguments.flags, {"trainer", "model", "batch-size", "wire"});
   RETURN_IF_ERROR(
       ReadFlags(app, argc, argv, RealFileSystem(), arguments.flags));
   BenchChoices choices;
@@ -75,6 +79,7 @@ absl::StatusOr<BenchChoices> Read(int argc, const char* const* argv,
       ParseNames("trainers", "trainer", arguments.trainers, TrainerNames()));
   ASSIGN_OR_RETURN(choices.batch_sizes,
                    ParseCounts("batches", arguments.batches));
+  ASSIGN_OR_RETURN(choices.wires, ParseWires("wire", arguments.wire));
   ASSIGN_OR_RETURN(const std::vector<int> repeat,
                    ParseCounts("repeat", arguments.repeat));
   if (repeat.size() != 1) {
@@ -117,11 +122,14 @@ std::string Setting(const Options& options) {
 
 void PrintPlan(const BenchChoices& choices, size_t runs, size_t before) {
   std::fprintf(
-      stderr, "plan  %s x %s x %s x %s = %s, shuffled%s\n",
+      stderr, "plan  %s x %s x %s x %s%s = %s, shuffled%s\n",
       Counted(static_cast<int64_t>(choices.models.size()), "model").c_str(),
       Counted(static_cast<int64_t>(choices.trainers.size()), "trainer").c_str(),
       Counted(static_cast<int64_t>(choices.batch_sizes.size()), "batch size")
           .c_str(),
+      choices.wires.size() == 1
+          ? ""
+          : absl::StrCat(choices.wires.size(), " wire codes x ").c_str(),
       Counted(choices.repeat, "repeat").c_str(),
       Counted(static_cast<int64_t>(runs), "run").c_str(),
       before == 0 ? "" : absl::StrCat("; ", before, " done before").c_str());
@@ -135,9 +143,10 @@ void PrintRun(const BenchRow& row, size_t number, size_t runs,
       left, left < absl::Minutes(10) ? absl::Seconds(1) : absl::Minutes(1)));
   std::fprintf(
       stderr,
-      "[%3zu/%zu] %s %-9s b=%-4d seed %s  %7.2f s  %6.0f samples/s  acc "
+      "[%3zu/%zu] %s %-9s b=%-4d %sseed %s  %7.2f s  %6.0f samples/s  acc "
       "%.4f%s%s\n",
       number, runs, row.model.c_str(), row.trainer.c_str(), row.batch_size,
+      row.wire == "fp32" ? "" : (row.wire + " ").c_str(),
       absl::StrCat(row.seed).c_str(), row.elapsed_s, row.samples_per_s,
       row.test_acc, ending.c_str(),
       number == runs ? "" : ("  about " + time + " left").c_str());
@@ -181,6 +190,7 @@ absl::Status WriteTables(FileSystem& files, const std::string& folder,
   for (Table& table : AccuracyTables(matrix, rows)) {
     tables.push_back(std::move(table));
   }
+  if (HasCodes(matrix)) tables.push_back(WireTable(matrix, rows));
   tables.push_back(RunsTable(matrix, rows));
   std::string markdown;
   for (const Table& table : tables) {
@@ -188,7 +198,8 @@ absl::Status WriteTables(FileSystem& files, const std::string& folder,
   }
   // With one run for each there is nothing to compare by.
   const bool is_single = matrix.repeat == 1 && matrix.batch_sizes.size() == 1;
-  const size_t first = is_single ? tables.size() - 1 : 0;
+  const size_t shown = HasCodes(matrix) ? 2 : 1;
+  const size_t first = is_single ? tables.size() - shown : 0;
   const size_t last = is_single ? tables.size() : tables.size() - 1;
   for (size_t i = first; i < last; ++i) {
     std::printf("%s%s", i == first ? "" : "\n", FormatText(tables[i]).c_str());
@@ -264,6 +275,7 @@ absl::StatusOr<int> Bench(const BenchChoices& choices, bool json) {
   const BenchMatrix matrix = {.models = choices.models,
                               .trainers = choices.trainers,
                               .batch_sizes = choices.batch_sizes,
+                              .wires = choices.wires,
                               .repeat = choices.repeat,
                               .workers = choices.options.workers,
                               .setting = Setting(choices.options)};

@@ -8,10 +8,12 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/random.h"
 #include "base/spelling.h"
 #include "base/status_macros.h"
+#include "trainers/wire.h"
 #include "worker/option_fields.h"
 
 namespace monsoon {
@@ -56,8 +58,9 @@ absl::StatusOr<std::vector<std::string>> SplitList(absl::string_view flag,
 
 // A folder name of what may be a model with a colon and commas.
 std::string RunName(const Options& options) {
-  std::string name = absl::StrCat(options.model, "-", options.trainer, "-b",
-                                  options.batch_size, "-s", options.seed);
+  std::string name = absl::StrCat(
+      options.model, "-", options.trainer, "-b", options.batch_size, "-s",
+      options.seed, options.wire == "fp32" ? "" : "-" + options.wire);
   std::replace_if(
       name.begin(), name.end(), [](char c) { return c == ':' || c == ','; },
       '-');
@@ -67,11 +70,12 @@ std::string RunName(const Options& options) {
 absl::StatusOr<BenchRun> PlanRun(const BenchChoices& choices,
                                  const std::string& model,
                                  const std::string& trainer, int batch_size,
-                                 int repeat) {
+                                 const std::string& wire, int repeat) {
   Options options = choices.options;
   options.model = model;
   options.trainer = trainer;
   options.batch_size = batch_size;
+  options.wire = wire;
   options.seed += static_cast<uint64_t>(repeat);
   // The workers of the bench are a default for those trainers that may have
   // them, where for `train` they are a demand.
@@ -102,6 +106,18 @@ absl::StatusOr<std::vector<std::string>> ParseNames(
   return items;
 }
 
+absl::StatusOr<std::vector<std::string>> ParseWires(absl::string_view flag,
+                                                    absl::string_view text) {
+  ASSIGN_OR_RETURN(std::vector<std::string> items, SplitList(flag, text));
+  for (std::string& item : items) {
+    const absl::StatusOr<WireNames> wire =
+        ParseWire(absl::StrReplaceAll(item, {{"/", ","}}));
+    if (!wire.ok()) return Bad(flag, wire.status().message());
+    item = wire->text();
+  }
+  return items;
+}
+
 absl::StatusOr<std::vector<int>> ParseCounts(absl::string_view flag,
                                              absl::string_view text) {
   ASSIGN_OR_RETURN(const std::vector<std::string> items, SplitList(flag, text));
@@ -126,10 +142,12 @@ absl::StatusOr<std::vector<BenchRun>> PlanRuns(const BenchChoices& choices) {
   for (const std::string& model : choices.models) {
     for (const std::string& trainer : choices.trainers) {
       for (const int batch_size : choices.batch_sizes) {
-        for (int repeat = 0; repeat < choices.repeat; ++repeat) {
-          ASSIGN_OR_RETURN(BenchRun run, PlanRun(choices, model, trainer,
-                                                 batch_size, repeat));
-          runs.push_back(std::move(run));
+        for (const std::string& wire : choices.wires) {
+          for (int repeat = 0; repeat < choices.repeat; ++repeat) {
+            ASSIGN_OR_RETURN(BenchRun run, PlanRun(choices, model, trainer,
+                                                   batch_size, wire, repeat));
+            runs.push_back(std::move(run));
+          }
         }
       }
     }
@@ -147,11 +165,12 @@ nlohmann::ordered_json MatrixJson(const BenchChoices& choices) {
   matrix["models"] = choices.models;
   matrix["trainers"] = choices.trainers;
   matrix["batches"] = choices.batch_sizes;
+  matrix["wire"] = choices.wires;
   matrix["repeat"] = choices.repeat;
   for (const OptionField& field : OptionFields()) {
     const std::string& name = field.name;
     if (name == "model" || name == "trainer" || name == "batch-size" ||
-        name == "out" || name == "connect-timeout") {
+        name == "wire" || name == "out" || name == "connect-timeout") {
       continue;
     }
     // Those of the trainers, where nobody has chosen.
@@ -167,7 +186,8 @@ nlohmann::ordered_json MatrixJson(const BenchChoices& choices) {
 bool IsResultOf(const BenchRow& row, const BenchRun& run) {
   return row.model == run.options.model && row.trainer == run.options.trainer &&
          row.batch_size == run.options.batch_size &&
-         row.workers == run.options.workers && row.seed == run.options.seed;
+         row.wire == run.options.wire && row.workers == run.options.workers &&
+         row.seed == run.options.seed;
 }
 
 }  // namespace monsoon

@@ -17,8 +17,10 @@ struct BenchChoices {
   std::vector<std::string> models;
   std::vector<std::string> trainers;
   std::vector<int> batch_sizes;
+  std::vector<std::string> wires = {"fp32"};  // as Options has them, resolved
   int repeat = 3;
-  // What all runs share; trainer, model, batch_size and out are each run's own,
+  // What all runs share; trainer, model, batch_size, wire and out are each
+  // run's own,
   // and the seed is that of the first repeat.
   Options options;
 };
@@ -36,6 +38,9 @@ struct BenchRun {
 absl::StatusOr<std::vector<std::string>> ParseNames(
     absl::string_view flag, absl::string_view kind, absl::string_view text,
     const std::vector<std::string>& accepted);
+// The same for wire codes: each of pushes and replies alike, or PUSHES/REPLIES.
+absl::StatusOr<std::vector<std::string>> ParseWires(absl::string_view flag,
+                                                    absl::string_view text);
 // The same for numbers of 1 and more.
 absl::StatusOr<std::vector<int>> ParseCounts(absl::string_view flag,
                                              absl::string_view text);

@@ -61,12 +61,15 @@ absl::StatusOr<BenchRow> ParseBenchRow(absl::string_view line) {
   BenchRow row;
   RETURN_IF_ERROR(Read(object, "trainer", row.trainer));
   RETURN_IF_ERROR(Read(object, "model", row.model));
+  RETURN_IF_ERROR(Read(object, "wire", row.wire));
   RETURN_IF_ERROR(Read(object, "status", row.status));
   RETURN_IF_ERROR(ReadCount(object, "batch_size", row.batch_size));
   RETURN_IF_ERROR(ReadCount(object, "workers", row.workers));
   RETURN_IF_ERROR(ReadCount(object, "seed", row.seed));
   RETURN_IF_ERROR(Read(object, "elapsed_s", row.elapsed_s));
   RETURN_IF_ERROR(Read(object, "samples_per_s", row.samples_per_s));
+  RETURN_IF_ERROR(Read(object, "bytes_up", row.bytes_up));
+  RETURN_IF_ERROR(Read(object, "bytes_down", row.bytes_down));
   RETURN_IF_ERROR(Read(object, "staleness_mean", row.staleness_mean));
   RETURN_IF_ERROR(Read(object, "staleness_p95", row.staleness_p95));
   RETURN_IF_ERROR(Read(object, "test_acc", row.test_acc));

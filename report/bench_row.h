@@ -17,12 +17,15 @@ struct BenchRow {
 
   std::string trainer;
   std::string model;
-  std::string status;  // done, diverged, interrupted, failed
+  std::string wire = "fp32";  // the code of pushes, or "PUSHES,REPLIES"
+  std::string status;         // done, diverged, interrupted, failed
   int batch_size = 0;
   int workers = 0;
   uint64_t seed = 0;
   double elapsed_s = kNone;  // first batch to last applied update
   double samples_per_s = kNone;
+  double bytes_up = kNone;  // of values, of all workers
+  double bytes_down = kNone;
   double staleness_mean = kNone;
   double staleness_p95 = kNone;
   double test_acc = kNone;

@@ -16,10 +16,37 @@ struct Measure {
   const char* name;
   double BenchRow::*value;
   int digits;
+  double unit = 1;
 };
+
+constexpr double kMega = 1e6;  // bytes
 
 constexpr Measure kElapsed = {"elapsed seconds", &BenchRow::elapsed_s, 2};
 constexpr Measure kAccuracy = {"test accuracy", &BenchRow::test_acc, 4};
+constexpr Measure kPushed = {"pushed MB", &BenchRow::bytes_up, 1, kMega};
+constexpr Measure kPulled = {"pulled MB", &BenchRow::bytes_down, 1, kMega};
+
+// What stands beside another in a table: a trainer under a wire code.
+struct Column {
+  std::string trainer;
+  std::string wire;
+};
+
+std::vector<Column> Columns(const BenchMatrix& matrix) {
+  std::vector<Column> columns;
+  for (const std::string& trainer : matrix.trainers) {
+    for (const std::string& wire : matrix.wires) {
+      columns.push_back({trainer, wire});
+    }
+  }
+  return columns;
+}
+
+// "adag", or "adag bf16" where codes are compared.
+std::string Named(const BenchMatrix& matrix, const Column& column) {
+  if (matrix.wires.size() == 1) return column.trainer;
+  return absl::StrCat(column.trainer, " ", column.wire);
+}
 
 std::string Number(double value, int digits) {
   return std::isfinite(value) ? absl::StrFormat("%.*f", digits, value) : "-";
@@ -33,13 +60,12 @@ struct Cell {
 };
 
 Cell CellOf(absl::Span<const BenchRow> rows, const std::string& model,
-            const std::string& trainer, int batch_size,
-            const Measure& measure) {
+            const Column& column, int batch_size, const Measure& measure) {
   Cell cell;
   std::vector<double> values;
   for (const BenchRow& row : rows) {
-    if (row.model != model || row.trainer != trainer ||
-        row.batch_size != batch_size) {
+    if (row.model != model || row.trainer != column.trainer ||
+        row.wire != column.wire || row.batch_size != batch_size) {
       continue;
     }
     if (row.status == "done") {
@@ -66,23 +92,24 @@ std::string CellText(const Cell& cell, const BenchMatrix& matrix, int digits) {
   return text;
 }
 
-// "adag", or "single (1 worker)" where the others had more.
+// As Named, and "single (1 worker)" where the others had more.
 std::string ColumnName(const BenchMatrix& matrix,
-                       absl::Span<const BenchRow> rows,
-                       const std::string& trainer) {
+                       absl::Span<const BenchRow> rows, const Column& column) {
+  const std::string name = Named(matrix, column);
   for (const BenchRow& row : rows) {
-    if (row.trainer == trainer && row.workers != matrix.workers) {
-      return absl::StrCat(trainer, " (", row.workers, " worker",
+    if (row.trainer == column.trainer && row.workers != matrix.workers) {
+      return absl::StrCat(name, " (", row.workers, " worker",
                           row.workers == 1 ? ")" : "s)");
     }
   }
-  return trainer;
+  return name;
 }
 
 std::vector<Table> PivotTables(const BenchMatrix& matrix,
                                absl::Span<const BenchRow> rows,
                                const Measure& measure) {
   std::vector<Table> tables;
+  const std::vector<Column> columns = Columns(matrix);
   for (const std::string& model : matrix.models) {
     Table table;
     table.title =
@@ -91,14 +118,13 @@ std::vector<Table> PivotTables(const BenchMatrix& matrix,
       absl::StrAppend(&table.title, ", median (min..max) of ", matrix.repeat);
     }
     table.columns = {"batch"};
-    for (const std::string& trainer : matrix.trainers) {
-      table.columns.push_back(ColumnName(matrix, rows, trainer));
+    for (const Column& column : columns) {
+      table.columns.push_back(ColumnName(matrix, rows, column));
     }
     for (const int batch_size : matrix.batch_sizes) {
       std::vector<std::string> texts = {absl::StrCat(batch_size)};
-      for (size_t i = 0; i < matrix.trainers.size(); ++i) {
-        const Cell cell =
-            CellOf(rows, model, matrix.trainers[i], batch_size, measure);
+      for (const Column& column : columns) {
+        const Cell cell = CellOf(rows, model, column, batch_size, measure);
         texts.push_back(CellText(cell, matrix, measure.digits));
       }
       table.rows.push_back(std::move(texts));
@@ -111,12 +137,14 @@ std::vector<Table> PivotTables(const BenchMatrix& matrix,
 Table Sheet(const BenchMatrix& matrix, absl::Span<const BenchRow> rows,
             const Measure& measure) {
   Table table;
+  const std::vector<Column> columns = Columns(matrix);
   table.columns = {"model", "batch_size"};
-  for (const std::string& trainer : matrix.trainers) {
-    table.columns.push_back(trainer);
+  for (const Column& column : columns) {
+    const std::string name = Named(matrix, column);
+    table.columns.push_back(name);
     if (matrix.repeat == 1) continue;
-    table.columns.push_back(absl::StrCat(trainer, "_min"));
-    table.columns.push_back(absl::StrCat(trainer, "_max"));
+    table.columns.push_back(name + "_min");
+    table.columns.push_back(name + "_max");
   }
   const auto text = [](double value) {
     return std::isfinite(value) ? absl::StrFormat("%.6g", value) : "";
@@ -124,9 +152,9 @@ Table Sheet(const BenchMatrix& matrix, absl::Span<const BenchRow> rows,
   for (const std::string& model : matrix.models) {
     for (const int batch_size : matrix.batch_sizes) {
       std::vector<std::string> texts = {model, absl::StrCat(batch_size)};
-      for (const std::string& trainer : matrix.trainers) {
+      for (const Column& column : columns) {
         const Spread spread =
-            CellOf(rows, model, trainer, batch_size, measure).spread;
+            CellOf(rows, model, column, batch_size, measure).spread;
         texts.push_back(text(spread.median));
         if (matrix.repeat == 1) continue;
         texts.push_back(text(spread.min));
@@ -161,6 +189,10 @@ Spread MeasureSpread(std::vector<double> values) {
   return spread;
 }
 
+bool HasCodes(const BenchMatrix& matrix) {
+  return matrix.wires != std::vector<std::string>{"fp32"};
+}
+
 std::vector<Table> ElapsedTables(const BenchMatrix& matrix,
                                  absl::Span<const BenchRow> rows) {
   return PivotTables(matrix, rows, kElapsed);
@@ -185,7 +217,8 @@ Table RunsTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
   const auto key = [&matrix](const BenchRow& row) {
     return std::make_tuple(Place(matrix.models, row.model),
                            Place(matrix.batch_sizes, row.batch_size),
-                           Place(matrix.trainers, row.trainer), row.seed);
+                           Place(matrix.trainers, row.trainer),
+                           Place(matrix.wires, row.wire), row.seed);
   };
   std::stable_sort(
       sorted.begin(), sorted.end(),
@@ -195,12 +228,41 @@ Table RunsTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
   table.columns = {"model",         "trainer",   "batch",     "workers",
                    "seed",          "elapsed s", "samples/s", "staleness",
                    "test accuracy", "status"};
+  if (HasCodes(matrix)) table.columns.insert(table.columns.begin() + 3, "wire");
   for (const BenchRow& row : sorted) {
     table.rows.push_back(
         {row.model, row.trainer, absl::StrCat(row.batch_size),
          absl::StrCat(row.workers), absl::StrCat(row.seed),
          Number(row.elapsed_s, 2), Number(row.samples_per_s, 0),
          Number(row.staleness_mean, 2), Number(row.test_acc, 4), row.status});
+    std::vector<std::string>& texts = table.rows.back();
+    if (HasCodes(matrix)) texts.insert(texts.begin() + 3, row.wire);
+  }
+  return table;
+}
+
+Table WireTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
+  Table table;
+  table.title = absl::StrCat("Wire codes on ", matrix.setting);
+  if (matrix.repeat > 1) {
+    absl::StrAppend(&table.title, ", medians of ", matrix.repeat);
+  }
+  table.columns = {"model", "trainer", "batch", "wire"};
+  const Measure measures[] = {kPushed, kPulled, kElapsed, kAccuracy};
+  for (const Measure& measure : measures) table.columns.push_back(measure.name);
+  for (const std::string& model : matrix.models) {
+    for (const int batch_size : matrix.batch_sizes) {
+      for (const Column& column : Columns(matrix)) {
+        std::vector<std::string> texts = {
+            model, column.trainer, absl::StrCat(batch_size), column.wire};
+        for (const Measure& measure : measures) {
+          const double median =
+              CellOf(rows, model, column, batch_size, measure).spread.median;
+          texts.push_back(Number(median / measure.unit, measure.digits));
+        }
+        table.rows.push_back(std::move(texts));
+      }
+    }
   }
   return table;
 }

@@ -15,6 +15,7 @@ struct BenchMatrix {
   std::vector<std::string> models;
   std::vector<std::string> trainers;
   std::vector<int> batch_sizes;
+  std::vector<std::string> wires = {"fp32"};
   int repeat = 1;
   // The column of a trainer whose runs had another number says so.
   int workers = 1;
@@ -34,7 +35,8 @@ struct Spread {
 Spread MeasureSpread(std::vector<double> values);
 
 // Seconds from the first batch to the last applied update, of runs that are
-// done: a row per batch size, a column per trainer, a table per model. A cell
+// done: a row per batch size, a column per trainer, for each wire code where
+// there are several, a table per model. A cell
 // without any says how its run ended ("diverged"), or "-" when there was none.
 std::vector<Table> ElapsedTables(const BenchMatrix& matrix,
                                  absl::Span<const BenchRow> rows);
@@ -43,6 +45,12 @@ std::vector<Table> AccuracyTables(const BenchMatrix& matrix,
                                   absl::Span<const BenchRow> rows);
 // One row per run, in the order of the matrix.
 Table RunsTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows);
+
+// Some run has values that travel otherwise than as float32.
+bool HasCodes(const BenchMatrix& matrix);
+// What each wire code moves and what comes of it: medians, in a row per model,
+// trainer, batch size and code.
+Table WireTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows);
 
 // For spreadsheets and scripts: a row per model and batch size; of every
 // trainer the median, and smallest and largest value where runs are repeated.

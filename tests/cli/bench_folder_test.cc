@@ -20,7 +20,8 @@ const Json kMachine = {{"cores", 2}};
 
 std::string Line(int seed) {
   return R"({"trainer":"adag","model":"mlp","status":"done","batch_size":64,)"
-         R"("workers":2,"elapsed_s":1.5,"samples_per_s":40000,)"
+         R"("workers":2,"wire":"fp32","elapsed_s":1.5,"samples_per_s":40000,)"
+         R"("bytes_up":8,"bytes_down":8,)"
          R"("staleness_mean":0.5,"staleness_p95":1,"test_acc":0.8,"seed":)" +
          std::to_string(seed) + "}";
 }

@@ -83,6 +83,41 @@ TEST_CASE("a list of numbers has whole numbers of 1 and more") {
         "--batches: found \"" + bad + "\", expected whole numbers, at least 1");
 }
 
+TEST_CASE("a list of wire codes has one item for pushes and replies") {
+  const auto wires = ParseWires("wire", "fp32,topk:0.1,int8/fp16");
+  REQUIRE(wires.ok());
+  CHECK(*wires ==
+        std::vector<std::string>{"fp32", "topk:0.1,fp32", "int8,fp16"});
+  CHECK(Message(ParseWires("wire", "bf16,int7").status())
+            .find("--wire: unknown wire code \"int7\"") == 0);
+  BenchChoices choices = Choices();
+  choices.trainers = {"adag"};
+  choices.wires = *wires;
+  const auto runs = PlanRuns(choices);
+  REQUIRE(runs.ok());
+  CHECK(runs->size() == 3 * 3 * 2);
+  const std::vector<std::string> names = Names(*runs);
+  for (const char* name : {"mlp-adag-b16-s7", "mlp-adag-b16-s7-topk-0.1-fp32",
+                           "mlp-adag-b16-s7-int8-fp16"}) {
+    CHECK(std::count(names.begin(), names.end(), name) == 1);
+  }
+  CHECK(MatrixJson(choices)["wire"].size() == 3);
+  BenchRow row;
+  row.trainer = "adag";
+  row.model = "mlp";
+  const BenchRun& run = runs->front();
+  row.batch_size = run.options.batch_size;
+  row.workers = run.options.workers;
+  row.seed = run.options.seed;
+  row.wire = run.options.wire;
+  CHECK(IsResultOf(row, run));
+  row.wire = "onebit,fp32";
+  CHECK_FALSE(IsResultOf(row, run));
+  choices.trainers = {"single"};
+  CHECK(Message(PlanRuns(choices).status()).find("single") !=
+        std::string::npos);
+}
+
 TEST_CASE("the plan has every cell and repeat once, with seeds that go up") {
   const auto runs = PlanRuns(Choices());
   REQUIRE(runs.ok());

@@ -126,6 +126,42 @@ TEST_CASE("the table of runs follows the order of the matrix") {
   CHECK(table.rows[7][2] == "16");
 }
 
+TEST_CASE("wire codes stand beside each other, with what they moved") {
+  BenchMatrix codes = kMatrix;
+  codes.trainers = {"adag"};
+  codes.batch_sizes = {64};
+  codes.wires = {"fp32", "topk:0.1,fp32"};
+  codes.repeat = 1;
+  BenchRow plain = Row("adag", 64, 1, 4, 0.85);
+  plain.bytes_up = 984e6;
+  plain.bytes_down = 988.04e6;
+  BenchRow coded = Row("adag", 64, 1, 3, 0.84);
+  coded.wire = codes.wires[1];
+  coded.bytes_up = 200e6;
+  coded.bytes_down = 988e6;
+  const std::vector<BenchRow> rows = {coded, plain};
+  CHECK(FormatText(AccuracyTables(codes, rows)[0]) ==
+        "mlp on fashion-mnist, 2 workers: test accuracy\n"
+        "  batch  adag fp32  adag topk:0.1,fp32\n"
+        "  64        0.8500              0.8400\n");
+  CHECK(FormatText(WireTable(codes, rows)) ==
+        "Wire codes on fashion-mnist, 2 workers\n"
+        "  model  trainer  batch           wire  pushed MB  pulled MB  "
+        "elapsed seconds  test accuracy\n"
+        "  mlp       adag     64           fp32      984.0      988.0  "
+        "           4.00         0.8500\n"
+        "  mlp       adag     64  topk:0.1,fp32      200.0      988.0  "
+        "           3.00         0.8400\n");
+  CHECK(FormatCsv(ElapsedSheet(codes, rows)) ==
+        "model,batch_size,adag fp32,\"adag topk:0.1,fp32\"\nmlp,64,4,3\n");
+  const Table runs = RunsTable(codes, rows);
+  CHECK(runs.columns[3] == "wire");
+  CHECK(runs.rows[0][3] == "fp32");
+  CHECK(runs.rows[1][3] == "topk:0.1,fp32");
+  CHECK(HasCodes(codes));
+  CHECK_FALSE(HasCodes(kMatrix));
+}
+
 TEST_CASE("Markdown aligns, and CSV quotes what needs it") {
   const Table table = {"T", {"name", "n"}, {{"a,b", "1"}, {"say \"x\"", "22"}}};
   CHECK(FormatMarkdown(table) ==
@@ -140,12 +176,16 @@ TEST_CASE("Markdown aligns, and CSV quotes what needs it") {
 TEST_CASE("a line of results is read, with null for what is not finite") {
   const auto row = ParseBenchRow(
       R"({"trainer":"adag","model":"mlp","status":"diverged","batch_size":64,)"
-      R"("workers":2,"seed":18446744073709551615,"elapsed_s":1.5,)"
+      R"("workers":2,"seed":18446744073709551615,"elapsed_s":1.5,"wire":"bf16",)"
+      R"("bytes_up":12,"bytes_down":34,)"
       R"("samples_per_s":40000,"staleness_mean":0.5,"staleness_p95":null,)"
       R"("test_acc":null,"other":[1]})");
   REQUIRE(row.ok());
   CHECK(row->trainer == "adag");
   CHECK(row->status == "diverged");
+  CHECK(row->wire == "bf16");
+  CHECK(row->bytes_up == 12);
+  CHECK(row->bytes_down == 34);
   CHECK(row->seed == 18446744073709551615u);
   CHECK(row->elapsed_s == 1.5);
   CHECK(std::isnan(row->test_acc));

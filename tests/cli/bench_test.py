@@ -85,6 +85,21 @@ class BenchTest(unittest.TestCase):
         self.assertIn("downpour", lines[2])
         self.assertIn(str(self.folder), lines[-1])
 
+    def test_compares_wire_codes(self):
+        program = self.bench("--trainers", "adag", "--batches", "1000",
+                             "--wire", "fp32,int8/bf16", "--repeat",
+                             "1").finish()
+        self.assertEqual(program.code, 0, program.err)
+        moved = {row["wire"]: row["bytes_up"] for row in self.rows()}
+        self.assertEqual(sorted(moved), ["fp32", "int8,bf16"])
+        # The initial center is float32 in both.
+        self.assertLess(moved["int8,bf16"], 0.6 * moved["fp32"])
+        lines = program.out.splitlines()
+        self.assertIn("Wire codes on fashion-mnist", lines[0])
+        for column in ("wire", "pushed MB", "pulled MB", "test accuracy"):
+            self.assertIn(column, lines[1])
+        self.assertIn(" int8,bf16 ", lines[3])
+
     def test_goes_on_where_it_was_interrupted(self):
         matrix = ["--trainers", "single,aeasgd", "--batches", "1000,2000",
                   "--repeat", "1"]
