@@ -10,7 +10,14 @@ namespace {
 std::atomic<int> stop_signal = 0;
 static_assert(std::atomic<int>::is_always_lock_free, "for a signal handler");
 
-void Keep(int number) { stop_signal.store(number); }
+void Keep(int number) {
+  stop_signal.store(number);
+  // The next one, whichever it is, does what it does by default.
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  sigaction(SIGINT, &standard, nullptr);
+  sigaction(SIGTERM, &standard, nullptr);
+}
 
 // Takes the signals of the process, one after the other, for ever.
 void TakeSignals() {
@@ -33,8 +40,8 @@ const std::atomic<int>& CatchStopSignals() {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     struct sigaction action = {};
     action.sa_handler = Keep;
-    action.sa_flags = SA_RESTART | SA_RESETHAND;
-    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    action.sa_mask = signals;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
     std::thread(TakeSignals).detach();

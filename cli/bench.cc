@@ -28,6 +28,7 @@
 #include "models/model.h"
 #include "report/bench_tables.h"
 #include "trainers/trainer.h"
+#include "trainers/wire.h"
 #include "worker/flags.h"
 
 namespace monsoon {
@@ -79,7 +80,12 @@ absl::StatusOr<BenchChoices> Read(int argc, const char* const* argv,
       ParseNames("trainers", "trainer", arguments.trainers, TrainerNames()));
   ASSIGN_OR_RETURN(choices.batch_sizes,
                    ParseCounts("batches", arguments.batches));
-  ASSIGN_OR_RETURN(choices.wires, ParseWires("wire", arguments.wire));
+  if (app.count("--wire") > 0 || !choices.options.given.contains("wire")) {
+    ASSIGN_OR_RETURN(choices.wires, ParseWires("wire", arguments.wire));
+  } else {
+    ASSIGN_OR_RETURN(const WireNames wire, ParseWire(choices.options.wire));
+    choices.wires = {wire.text()};  // of --config
+  }
   ASSIGN_OR_RETURN(const std::vector<int> repeat,
                    ParseCounts("repeat", arguments.repeat));
   if (repeat.size() != 1) {

@@ -29,6 +29,17 @@ bool IsNumber(absl::string_view text) {
   });
 }
 
+absl::Status CheckOnce(absl::string_view flag, absl::string_view text,
+                       const std::vector<std::string>& items) {
+  for (auto item = items.begin(); item != items.end(); ++item) {
+    if (std::find(items.begin(), item, *item) != item) {
+      return Bad(flag, absl::StrCat("\"", *item, "\" comes twice in \"", text,
+                                    "\"; give it once"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The items between the commas: none empty, none twice.
 absl::StatusOr<std::vector<std::string>> SplitList(absl::string_view flag,
                                                    absl::string_view text) {
@@ -47,12 +58,7 @@ absl::StatusOr<std::vector<std::string>> SplitList(absl::string_view flag,
       items.emplace_back(item);
     }
   }
-  for (auto item = items.begin(); item != items.end(); ++item) {
-    if (std::find(items.begin(), item, *item) != item) {
-      return Bad(flag, absl::StrCat("\"", *item, "\" comes twice in \"", text,
-                                    "\"; give it once"));
-    }
-  }
+  RETURN_IF_ERROR(CheckOnce(flag, text, items));
   return items;
 }
 
@@ -82,6 +88,19 @@ absl::StatusOr<BenchRun> PlanRun(const BenchChoices& choices,
   options.given.erase("workers");
   RETURN_IF_ERROR(ResolveOptions(options));
   return BenchRun{RunName(options), std::move(options)};
+}
+
+// Of several codes, those that the trainer can have; all where it can have none
+// of them, so that the plan says why.
+std::vector<std::string> WiresOf(const BenchChoices& choices,
+                                 const std::string& trainer) {
+  std::vector<std::string> legal;
+  for (const std::string& wire : choices.wires) {
+    const auto run =
+        PlanRun(choices, choices.models[0], trainer, 1, wire, /*repeat=*/0);
+    if (run.ok()) legal.push_back(wire);
+  }
+  return legal.empty() ? choices.wires : legal;
 }
 
 nlohmann::ordered_json Typed(const std::string& text) {
@@ -115,6 +134,7 @@ absl::StatusOr<std::vector<std::string>> ParseWires(absl::string_view flag,
     if (!wire.ok()) return Bad(flag, wire.status().message());
     item = wire->text();
   }
+  RETURN_IF_ERROR(CheckOnce(flag, text, items));
   return items;
 }
 
@@ -142,7 +162,7 @@ absl::StatusOr<std::vector<BenchRun>> PlanRuns(const BenchChoices& choices) {
   for (const std::string& model : choices.models) {
     for (const std::string& trainer : choices.trainers) {
       for (const int batch_size : choices.batch_sizes) {
-        for (const std::string& wire : choices.wires) {
+        for (const std::string& wire : WiresOf(choices, trainer)) {
           for (int repeat = 0; repeat < choices.repeat; ++repeat) {
             ASSIGN_OR_RETURN(BenchRun run, PlanRun(choices, model, trainer,
                                                    batch_size, wire, repeat));
@@ -165,7 +185,11 @@ nlohmann::ordered_json MatrixJson(const BenchChoices& choices) {
   matrix["models"] = choices.models;
   matrix["trainers"] = choices.trainers;
   matrix["batches"] = choices.batch_sizes;
-  matrix["wire"] = choices.wires;
+  if (choices.wires.size() == 1) {
+    matrix["wire"] = choices.wires[0];
+  } else {
+    matrix["wire"] = choices.wires;
+  }
   matrix["repeat"] = choices.repeat;
   for (const OptionField& field : OptionFields()) {
     const std::string& name = field.name;

@@ -47,7 +47,8 @@ absl::StatusOr<std::vector<int>> ParseCounts(absl::string_view flag,
 
 // Every run of the matrix, in an order shuffled by the seed alone, so that what
 // the machine does meanwhile favours nobody. A trainer that knows but one
-// worker gets one. INVALID_ARGUMENT when a run cannot be.
+// worker gets one; of several wire codes it gets those that it can have.
+// INVALID_ARGUMENT when a run cannot be.
 absl::StatusOr<std::vector<BenchRun>> PlanRuns(const BenchChoices& choices);
 
 // All that decides what is measured, as bench.json keeps it.

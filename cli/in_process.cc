@@ -10,6 +10,32 @@
 #include "base/status_macros.h"
 
 namespace monsoon {
+namespace {
+
+absl::StatusOr<std::unique_ptr<GrpcClient>> Connect(const GrpcServer& listener,
+                                                    Clock& clock) {
+  return GrpcClient::Create(absl::StrCat("127.0.0.1:", listener.port()), clock);
+}
+
+absl::StatusOr<JobOutcome> RunOne(const Options& options, int rank,
+                                  const std::vector<HostedServer>& servers,
+                                  WorkerEnvironment environment) {
+  environment.incarnation = RandomId();
+  environment.servers.clear();
+  std::vector<std::unique_ptr<GrpcClient>> clients;
+  for (const HostedServer& one : servers) {
+    if (one.listener == nullptr) {
+      environment.servers.push_back(one.server.get());
+      continue;
+    }
+    ASSIGN_OR_RETURN(auto client, Connect(*one.listener, environment.clock));
+    clients.push_back(std::move(client));
+    environment.servers.push_back(clients.back().get());
+  }
+  return RunWorker(options, rank, environment);
+}
+
+}  // namespace
 
 absl::Status ResolveTransport(Options& options) {
   if (options.transport == "auto") options.transport = "inproc";
@@ -27,10 +53,7 @@ absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
     if (options.transport != "grpc") continue;
     ASSIGN_OR_RETURN(one.listener,
                      GrpcServer::Start(*one.server, "127.0.0.1:0"));
-    ASSIGN_OR_RETURN(
-        one.client,
-        GrpcClient::Create(absl::StrCat("127.0.0.1:", one.listener->port()),
-                           clock));
+    ASSIGN_OR_RETURN(one.client, Connect(*one.listener, clock));
     RETURN_IF_ERROR(
         one.client->WaitConnected(clock.Now() + options.connect_timeout));
   }
@@ -39,15 +62,15 @@ absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
 
 absl::StatusOr<JobOutcome> RunWorkers(const std::string& program,
                                       const Options& options,
+                                      const std::vector<HostedServer>& servers,
                                       const WorkerEnvironment& environment) {
   const auto workers = static_cast<size_t>(options.workers);
   std::vector<absl::StatusOr<JobOutcome>> outcomes(workers);
   std::vector<std::thread> threads;
   for (size_t rank = 0; rank < workers; ++rank) {
     threads.emplace_back([&, rank] {
-      WorkerEnvironment own = environment;
-      own.incarnation = RandomId();
-      outcomes[rank] = RunWorker(options, static_cast<int>(rank), own);
+      outcomes[rank] =
+          RunOne(options, static_cast<int>(rank), servers, environment);
     });
   }
   for (std::thread& thread : threads) thread.join();

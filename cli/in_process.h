@@ -19,7 +19,8 @@ namespace monsoon {
 // alone.
 absl::Status ResolveTransport(Options& options);
 
-// One server of the job, and the way to it: the server itself, or loopback.
+// One server of the job, and the observers' way to it: the server itself, or
+// loopback.
 struct HostedServer {
   std::unique_ptr<Server> server;
   std::unique_ptr<GrpcServer> listener;
@@ -34,11 +35,13 @@ struct HostedServer {
 absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
                                                        Clock& clock);
 
-// Runs one thread per worker to the end; says on stderr, in the name of
-// `program`, what went wrong in any but the first, whose outcome is that of the
-// job.
+// Runs one thread per worker to the end, with connections of its own to the
+// servers, which take their place in `environment`; says on stderr, in the name
+// of `program`, what went wrong in any but the first, whose outcome is that of
+// the job.
 absl::StatusOr<JobOutcome> RunWorkers(const std::string& program,
                                       const Options& options,
+                                      const std::vector<HostedServer>& servers,
                                       const WorkerEnvironment& environment);
 
 }  // namespace monsoon

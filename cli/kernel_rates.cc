@@ -230,7 +230,6 @@ absl::StatusOr<double> SharedRate(const Options& options, const Dataset& data,
   std::atomic<int> stop = 0;
   const WorkerEnvironment environment{.clock = clock,
                                       .files = RealFileSystem(),
-                                      .servers = {hosted.front().calls()},
                                       .stop = stop,
                                       .started = clock.Now(),
                                       .job_id = RandomId(),
@@ -241,7 +240,7 @@ absl::StatusOr<double> SharedRate(const Options& options, const Dataset& data,
     stop = SIGTERM;
   });
   const auto outcome =
-      RunWorkers("monsoon bench kernels", options, environment);
+      RunWorkers("monsoon bench kernels", options, hosted, environment);
   timer.join();
   RETURN_IF_ERROR(outcome.status());
   int64_t samples = 0;

@@ -67,7 +67,7 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
                       metrics.Update(folder.AddMetrics(sample));
                     });
   Ending ending{.program = kProgram,
-                .outcome = RunWorkers(kProgram, options, environment),
+                .outcome = RunWorkers(kProgram, options, hosted, environment),
                 .options = options,
                 .servers = servers,
                 .json = flags.json};

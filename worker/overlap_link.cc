@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
@@ -54,17 +55,26 @@ absl::Status OverlapLink::Pull(Flat& center, Freshness need) {
   RETURN_IF_ERROR(Drain());
   RETURN_IF_ERROR(link_.Pull(center, need));
   next().CopyFrom(center);
+  replica_.number("overlap/pulled") = 1;
   return absl::OkStatus();
 }
 
 absl::Status OverlapLink::Push(const Flat& update, float weight) {
   RETURN_IF_ERROR(Drain());
-  return link_.Push(update, weight);
+  return link_.Push(update, weight, TakeAccount());
+}
+
+ShardLink::Account OverlapLink::TakeAccount() {
+  ShardLink::Account account = link_.TakeAccount();
+  account.is_behind = true;  // what came last is not handed out yet
+  return account;
 }
 
 absl::Status OverlapLink::PushPull(const Flat& update, Flat& reply,
                                    float weight, Freshness need) {
   RETURN_IF_ERROR(Drain());
+  MONSOON_CHECK(replica_.number("overlap/pulled") == 1,
+                "a center was pulled before the first PushPull");
   Flat& next = this->next();
   if (&update == &reply && reply.owns()) {
     // The three change places, and nothing is copied.
@@ -74,8 +84,7 @@ absl::Status OverlapLink::PushPull(const Flat& update, Flat& reply,
     update_.CopyFrom(update);
     reply.CopyFrom(next);
   }
-  task_ = {&next, weight, need, link_.TakeAccount()};
-  task_.account.is_behind = true;
+  task_ = {&next, weight, need, TakeAccount()};
   is_under_way_ = true;
   begun_->Set();
   return absl::OkStatus();

@@ -19,9 +19,10 @@ namespace monsoon {
 // older; what they push says from which, and their staleness counts it.
 //
 // For trainers whose replies are the center. What an exchange met is the status
-// of the call after it. One thread at a time uses it; the center that is not
+// of the call after it. One thread at a time uses it. The center that is not
 // handed out yet lies in the replica's slot "overlap/center", and is saved with
-// it after Drain.
+// it after Drain; with the update under way a worker needs 8 P bytes more.
+// REQUIRES: a Pull before the first PushPull.
 class OverlapLink final : public Link {
  public:
   // All outlive this link, and nobody else uses `link` meanwhile.
@@ -47,6 +48,8 @@ class OverlapLink final : public Link {
   };
 
   void Run();
+  // Of what was computed from the center that was handed out last.
+  ShardLink::Account TakeAccount();
   // What the next PushPull hands out, [P].
   Flat& next() { return replica_.slot("overlap/center"); }
 

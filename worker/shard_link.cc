@@ -218,7 +218,12 @@ absl::Status ShardLink::Pull(Flat& center, Freshness need) {
 }
 
 absl::Status ShardLink::Push(const Flat& update, float weight) {
-  return Exchange(Request::PUSH, &update, nullptr, weight, {}, TakeAccount());
+  return Push(update, weight, TakeAccount());
+}
+
+absl::Status ShardLink::Push(const Flat& update, float weight,
+                             const Account& account) {
+  return Exchange(Request::PUSH, &update, nullptr, weight, {}, account);
 }
 
 absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,

@@ -75,8 +75,9 @@ class ShardLink final : public Link {
   };
   // What is pending in the attached replica, once.
   Account TakeAccount();
-  // A PushPull for an account that was taken before: on any thread, while no
-  // other uses the link.
+  // For an account that was taken before: on any thread, while no other uses
+  // the link.
+  absl::Status Push(const Flat& update, float weight, const Account& account);
   absl::Status PushPull(const Flat& update, Flat& reply, float weight,
                         Freshness need, const Account& account);
 

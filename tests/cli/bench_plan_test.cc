@@ -113,9 +113,16 @@ TEST_CASE("a list of wire codes has one item for pushes and replies") {
   CHECK(IsResultOf(row, run));
   row.wire = "onebit,fp32";
   CHECK_FALSE(IsResultOf(row, run));
-  choices.trainers = {"single"};
+  // Of several, each trainer gets those that it can have.
+  choices.trainers = {"single", "aeasgd"};
+  const auto fewer = PlanRuns(choices);
+  REQUIRE(fewer.ok());
+  CHECK(fewer->size() == (1 + 2) * 3 * 2);
+  choices.wires = {"bf16"};
   CHECK(Message(PlanRuns(choices).status()).find("single") !=
         std::string::npos);
+  CHECK(Message(ParseWires("wire", "bf16,bf16/bf16").status()) ==
+        "--wire: \"bf16\" comes twice in \"bf16,bf16/bf16\"; give it once");
 }
 
 TEST_CASE("the plan has every cell and repeat once, with seeds that go up") {

@@ -70,7 +70,11 @@ class Program:
         (pid,) = self.running(*words)
         takes = []
         for status in Path(f"/proc/{pid}/task").glob("*/status"):
-            blocked = re.search(r"SigBlk:\s*(\w+)", status.read_text()).group(1)
+            try:
+                text = status.read_text()
+            except OSError:
+                continue  # the thread has ended meanwhile
+            blocked = re.search(r"SigBlk:\s*(\w+)", text).group(1)
             if not int(blocked, 16) >> (number - 1) & 1:
                 takes.append(int(status.parent.name))
         return pid, takes

@@ -120,6 +120,15 @@ TEST_CASE("A bad push is refused with worker and shard, and changes nothing") {
     job.server.Exchange(pull);
     CHECK(absl::IsInvalidArgument(*pull.status));
   }
+  for (int64_t base : {-1, 1}) {  // the center has had no other than 0
+    RecordedCall push(Request::PUSH, 7, 1, {1, 1, 1}, 1);
+    push.request.set_base_version(base);
+    job.server.Exchange(push);
+    CHECK(absl::IsInvalidArgument(*push.status));
+    CHECK_THAT(std::string(push.status->message()),
+               Contains(absl::StrCat("version ", base)) &&
+                   Contains("expected 0 to 0"));
+  }
   RecordedCall kind(static_cast<Request::Kind>(77), 7, 1);
   job.server.Exchange(kind);
   CHECK(absl::IsInvalidArgument(*kind.status));

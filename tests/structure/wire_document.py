@@ -39,13 +39,14 @@ def schema(source):
 
 def document(source):
     """heading -> what the first cells of its tables name."""
-    found, heading = {}, ""
+    found, heading, before = {}, "", ""
     for line in source.splitlines():
         if HEADING.match(line):
             heading = HEADING.match(line).group(1)
             found[heading] = set()
-        elif CELL.match(line):
+        elif CELL.match(line) and before.startswith("|"):  # inside a table
             found[heading].update(re.findall(r"\w+", CELL.match(line).group(1)))
+        before = line
     return found
 
 

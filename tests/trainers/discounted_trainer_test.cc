@@ -26,8 +26,9 @@ class Discounted final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    RETURN_IF_ERROR(link.PushPull(r.TakeWay(), r.x));
-    r.KeepCenter(r.x);
+    Flat& center = r.TakeWay();  // the update, in the center's memory
+    RETURN_IF_ERROR(link.PushPull(center, center));
+    r.x.CopyFrom(center);
     return absl::OkStatus();
   }
 

@@ -137,6 +137,11 @@ TEST_CASE("An overlapped exchange hands out the center of the one before",
   CHECK(worker.Push(1000) == 111);
   CHECK(worker.Pull() == 1111);
   CHECK(worker.below.counters().staleness == Staleness{{0, 4}, {1, 4}});
+  // A push alone, of what was computed from what was handed out last.
+  CHECK(worker.Push(1) == 1111);  // 1112
+  Flat update(kFloats);
+  REQUIRE(worker.link->Push(update) == absl::OkStatus());
+  CHECK(worker.below.counters().staleness == Staleness{{0, 6}, {1, 6}});
 }
 
 TEST_CASE("Overlapped workers report one window more of staleness",
