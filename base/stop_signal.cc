@@ -29,7 +29,7 @@ void TakeSignals() {
 }  // namespace
 
 const std::atomic<int>& CatchStopSignals() {
-  static const bool once = [] {
+  static const bool kOnce = [] {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -47,7 +47,7 @@ const std::atomic<int>& CatchStopSignals() {
     std::thread(TakeSignals).detach();
     return true;
   }();
-  (void)once;
+  (void)kOnce;
   return stop_signal;
 }
 

@@ -95,7 +95,7 @@ std::string CellText(const Cell& cell, const BenchMatrix& matrix, int digits) {
 // As Named, and "single (1 worker)" where the others had more.
 std::string ColumnName(const BenchMatrix& matrix,
                        absl::Span<const BenchRow> rows, const Column& column) {
-  const std::string name = Named(matrix, column);
+  std::string name = Named(matrix, column);
   for (const BenchRow& row : rows) {
     if (row.trainer == column.trainer && row.workers != matrix.workers) {
       return absl::StrCat(name, " (", row.workers, " worker",

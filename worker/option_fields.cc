@@ -95,6 +95,86 @@ std::string Listed(absl::string_view what, const std::vector<std::string>& of) {
   return absl::StrCat(what, absl::StrJoin(of, ", "));
 }
 
+using Use = OptionField::Use;
+
+// Three parts of one table, in the order of --help.
+std::vector<OptionField> JobFields() {
+  return {
+      {"model", "NAME",
+       absl::StrCat(Listed("", ModelNames()),
+                    "; mlp:500,500 for other hidden sizes"),
+       &Options::model, Use::kFileAndJob},
+      {"data", "NAME[:DIR]",
+       Listed("data set, and the folder of its files: ", DatasetNames()),
+       &Options::data, Use::kFileAndJob},
+      {"trainer", "NAME", Listed("", TrainerNames()), &Options::trainer},
+      {"workers", "N", "workers that share each epoch", &Options::workers,
+       Use::kFile, 1, 65536},
+      {"servers", "S", "servers that share the parameters", &Options::servers,
+       Use::kFile, 1, 4096},
+      {"batch-size", "B", "samples of one gradient of one worker",
+       &Options::batch_size, Use::kFileAndJob, 1, 1 << 24},
+      {"epochs", "E", "passes over the data by all workers together",
+       &Options::epochs, Use::kFileAndJob, 1, 1 << 24},
+      {"optimizer", "NAME", Listed("of the workers: ", OptimizerNames()),
+       &Options::optimizer, Use::kFileAndJob},
+  };
+}
+
+std::vector<OptionField> LearningFields() {
+  return {
+      {"lr", "X", "learning rate of the workers", &Options::lr,
+       Use::kFileAndJob, 0, kLargest, true},
+      {"lr-schedule", "NAME",
+       "of the learning rate: constant, step (cut by --lr-decay every "
+       "--lr-step-epochs) or cosine (to 0)",
+       &Options::lr_schedule, Use::kFileAndJob},
+      {"warmup", "E",
+       "epochs in which the rate grows from lr / workers to lr, before the "
+       "schedule",
+       &Options::warmup, Use::kFileAndJob, 0, 1 << 24},
+      {"lr-step-epochs", "E", "epochs between the cuts of the schedule step",
+       &Options::lr_step_epochs, Use::kFileAndJob, 0, 1 << 24},
+      {"lr-decay", "X", "what such a cut multiplies the rate by",
+       &Options::lr_decay, Use::kFileAndJob, 0, 1, true},
+      {"weight-decay", "X",
+       "times each weight is added to its gradient (L2); not for biases and "
+       "normalization",
+       &Options::weight_decay, Use::kFileAndJob, 0, kLargest},
+      {"clip-norm", "X",
+       "scale longer gradients down to this norm; 0 for no limit",
+       &Options::clip_norm, Use::kFileAndJob, 0, kLargest},
+      {"label-smoothing", "X",
+       "part of each label that is spread evenly over all classes",
+       &Options::label_smoothing, Use::kFileAndJob, 0, 1, false, true},
+  };
+}
+
+std::vector<OptionField> RunFields() {
+  return {
+      {"precision", "NAME", "of the workers' arithmetic: fp32 or bf16",
+       &Options::precision, Use::kFileAndJob},
+      {"wire", "CODE[,CODE]",
+       "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
+       "pushes, and of replies",
+       &Options::wire, Use::kFile},
+      {"overlap", "",
+       "each exchange runs beside the next window's steps, which begin from a "
+       "center one window older",
+       &Options::overlap, Use::kFileAndJob},
+      {"seed", "K", "of initial weights and shuffles", &Options::seed,
+       Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
+      {"device", "NAME", "auto, cpu or cuda", &Options::device},
+      {"transport", "NAME", "auto, inproc, shm or grpc", &Options::transport},
+      {"out", "DIR", "run folder; else made under runs/", &Options::out,
+       Use::kCommandLine},
+      {"threads", "N", "compute threads of each worker", &Options::threads,
+       Use::kFile, 1, 1024},
+      {"connect-timeout", "SECONDS", "how long servers and workers are awaited",
+       &Options::connect_timeout, Use::kFile, 0, 86400, true},
+  };
+}
+
 }  // namespace
 
 std::string OptionField::key() const {
@@ -137,71 +217,13 @@ absl::Status OptionField::Check(const Options& options) const {
 }
 
 const std::vector<OptionField>& OptionFields() {
-  using Use = OptionField::Use;
-  static const std::vector<OptionField> kFields = {
-      {"model", "NAME",
-       absl::StrCat(Listed("", ModelNames()),
-                    "; mlp:500,500 for other hidden sizes"),
-       &Options::model, Use::kFileAndJob},
-      {"data", "NAME[:DIR]",
-       Listed("data set, and the folder of its files: ", DatasetNames()),
-       &Options::data, Use::kFileAndJob},
-      {"trainer", "NAME", Listed("", TrainerNames()), &Options::trainer},
-      {"workers", "N", "workers that share each epoch", &Options::workers,
-       Use::kFile, 1, 65536},
-      {"servers", "S", "servers that share the parameters", &Options::servers,
-       Use::kFile, 1, 4096},
-      {"batch-size", "B", "samples of one gradient of one worker",
-       &Options::batch_size, Use::kFileAndJob, 1, 1 << 24},
-      {"epochs", "E", "passes over the data by all workers together",
-       &Options::epochs, Use::kFileAndJob, 1, 1 << 24},
-      {"optimizer", "NAME", Listed("of the workers: ", OptimizerNames()),
-       &Options::optimizer, Use::kFileAndJob},
-      {"lr", "X", "learning rate of the workers", &Options::lr,
-       Use::kFileAndJob, 0, kLargest, true},
-      {"lr-schedule", "NAME",
-       "of the learning rate: constant, step (cut by --lr-decay every "
-       "--lr-step-epochs) or cosine (to 0)",
-       &Options::lr_schedule, Use::kFileAndJob},
-      {"warmup", "E",
-       "epochs in which the rate grows from lr / workers to lr, before the "
-       "schedule",
-       &Options::warmup, Use::kFileAndJob, 0, 1 << 24},
-      {"lr-step-epochs", "E", "epochs between the cuts of the schedule step",
-       &Options::lr_step_epochs, Use::kFileAndJob, 0, 1 << 24},
-      {"lr-decay", "X", "what such a cut multiplies the rate by",
-       &Options::lr_decay, Use::kFileAndJob, 0, 1, true},
-      {"weight-decay", "X",
-       "times each weight is added to its gradient (L2); not for biases and "
-       "normalization",
-       &Options::weight_decay, Use::kFileAndJob, 0, kLargest},
-      {"clip-norm", "X",
-       "scale longer gradients down to this norm; 0 for no limit",
-       &Options::clip_norm, Use::kFileAndJob, 0, kLargest},
-      {"label-smoothing", "X",
-       "part of each label that is spread evenly over all classes",
-       &Options::label_smoothing, Use::kFileAndJob, 0, 1, false, true},
-      {"precision", "NAME", "of the workers' arithmetic: fp32 or bf16",
-       &Options::precision, Use::kFileAndJob},
-      {"wire", "CODE[,CODE]",
-       "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
-       "pushes, and of replies",
-       &Options::wire, Use::kFile},
-      {"overlap", "",
-       "each exchange runs beside the next window's steps, which begin from a "
-       "center one window older",
-       &Options::overlap, Use::kFileAndJob},
-      {"seed", "K", "of initial weights and shuffles", &Options::seed,
-       Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
-      {"device", "NAME", "auto, cpu or cuda", &Options::device},
-      {"transport", "NAME", "auto, inproc, shm or grpc", &Options::transport},
-      {"out", "DIR", "run folder; else made under runs/", &Options::out,
-       Use::kCommandLine},
-      {"threads", "N", "compute threads of each worker", &Options::threads,
-       Use::kFile, 1, 1024},
-      {"connect-timeout", "SECONDS", "how long servers and workers are awaited",
-       &Options::connect_timeout, Use::kFile, 0, 86400, true},
-  };
+  static const std::vector<OptionField> kFields = [] {
+    std::vector<OptionField> all = JobFields();
+    for (const auto& more : {LearningFields(), RunFields()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
+  }();
   return kFields;
 }
 
