@@ -188,7 +188,7 @@ absl::Status AuditedServer::Join(const pb::JoinRequest& request,
       }
     }
   }
-  const absl::Status joined = server_.Join(request, reply);
+  absl::Status joined = server_.Join(request, reply);
   if (joined.ok() != expected) {
     model_.Fail(absl::StrCat("a Join of worker ", worker, ", expected to be ",
                              expected ? "accepted" : "refused", ": ",
@@ -221,7 +221,7 @@ absl::Status AuditedServer::Report(const pb::ReportRequest& request,
       member.steps = request.report().steps();
     }
   }
-  const absl::Status status = server_.Report(request, reply);
+  absl::Status status = server_.Report(request, reply);
   if (status.ok() != expected) {
     model_.Fail(absl::StrCat(
         "a Report of worker ", request.worker(), ", expected to be ",

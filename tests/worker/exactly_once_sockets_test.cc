@@ -24,6 +24,8 @@
 namespace monsoon {
 namespace {
 
+using Catch::Equals;
+
 const bool kPrepared = (PrepareGrpc(), true);
 
 constexpr uint64_t kJobId = 7;
@@ -227,7 +229,7 @@ TEST_CASE(
                                 .timeout = absl::Seconds(60),
                                 .plan = {.most_bytes = 600'000}}));
   }
-  CHECK(Run(ranks) == "");
+  CHECK_THAT(Run(ranks), Equals(""));
   int64_t exchanged = 0;
   for (const auto& rank : ranks) {
     exchanged += rank->exchanged();
@@ -242,7 +244,8 @@ TEST_CASE(
     }
     CHECK(happened >= 20);
   }
-  CHECK(WrongTotals(cluster.job, Center(cluster.job, cluster.calls)) == "");
+  CHECK_THAT(WrongTotals(cluster.job, Center(cluster.job, cluster.calls)),
+             Equals(""));
 }
 
 TEST_CASE("What a worker that gave up has in flight counts at most once",
@@ -261,14 +264,15 @@ TEST_CASE("What a worker that gave up has in flight counts at most once",
                                 .longest_stall = absl::Milliseconds(200),
                                 .weights = {1, 1, 1, 6, 1}}}));
   }
-  CHECK(Run(ranks) == "");
+  CHECK_THAT(Run(ranks), Equals(""));
   int lives = 0;
   for (const auto& rank : ranks) {
     CHECK(rank->exchanged() == 300);
     lives += rank->lives();
   }
   CHECK(lives >= 10);
-  CHECK(WrongTotals(cluster.job, Center(cluster.job, cluster.calls)) == "");
+  CHECK_THAT(WrongTotals(cluster.job, Center(cluster.job, cluster.calls)),
+             Equals(""));
 }
 
 }  // namespace

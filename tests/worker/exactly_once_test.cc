@@ -46,7 +46,8 @@ struct Cluster {
   std::vector<ServerCalls*> ServersOf(int worker) {
     std::vector<ServerCalls*> calls;
     for (int i = 0; i < kServers; ++i) {
-      calls.push_back(&networks[static_cast<size_t>(worker * kServers + i)]);
+      calls.push_back(&networks[static_cast<size_t>(worker) * kServers +
+                                static_cast<size_t>(i)]);
     }
     return calls;
   }

@@ -24,6 +24,8 @@
 namespace monsoon {
 namespace {
 
+using Catch::Equals;
+
 const bool kPrepared = (PrepareGrpc(), true);
 
 constexpr int kKills = 100;  // with each transport
@@ -246,7 +248,7 @@ void KillWorkers(const std::string& transport) {
   while (kills < kKills && watch.wrong().empty()) {
     for (Victim& victim : victims) {
       kills += victim.Step();
-      CHECK(victim.wrong() == "");
+      CHECK_THAT(victim.wrong(), Equals(""));
     }
     watch.Look();
     if (memory == 0 && kills >= kKills / 4) memory = server.memory_bytes();
@@ -256,7 +258,7 @@ void KillWorkers(const std::string& transport) {
   servers.JoinAll(kMostLives);
   watch.Look();
   const int64_t pushes = watch.LookBack();
-  CHECK(watch.wrong().substr(0, 2000) == "");
+  CHECK_THAT(watch.wrong().substr(0, 2000), Equals(""));
   CHECK(kills >= kKills);
   CHECK(watch.looks() > kKills);
   CHECK(pushes > kKills * kPushJob.shards);

@@ -172,7 +172,8 @@ class Forgetful final : public ForwardingCalls {
   std::atomic<int> jobs = 0, joins = 0, reports = 0;
 
  private:
-  static absl::Status Lose(std::atomic<int>& calls, absl::Status status) {
+  static absl::Status Lose(std::atomic<int>& calls,
+                           const absl::Status& status) {
     return ++calls <= 2 ? absl::UnavailableError("lost") : status;
   }
 };

@@ -28,7 +28,7 @@ absl::Status Join(ServerCalls& server, const pb::JoinRequest& request) {
   const absl::Time deadline = RealClock().Now() + kPatience;
   while (true) {
     pb::JoinReply reply;
-    const absl::Status status = server.Join(request, reply);
+    absl::Status status = server.Join(request, reply);
     const bool may_come =
         absl::IsAlreadyExists(status) || absl::IsUnavailable(status);
     if (!may_come || RealClock().Now() > deadline) return status;

@@ -24,7 +24,7 @@ inline constexpr int kMostLives = 128;
 
 // Of life `life` of rank `worker`, 1-based: no two are alike.
 inline uint64_t PushIncarnation(int worker, int life) {
-  return static_cast<uint64_t>(worker * 1000 + life + 1);
+  return static_cast<uint64_t>(worker) * 1000 + static_cast<uint64_t>(life) + 1;
 }
 
 // What a process notes of itself as it goes, in memory that outlives it.

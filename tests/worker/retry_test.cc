@@ -175,9 +175,9 @@ TEST_CASE("A reply without its values, or with too many, is no success") {
 }
 
 TEST_CASE("A refusal is not retried, and not reworded") {
-  const absl::Status refused = absl::InvalidArgumentError("value 3 is nan");
-  const OnePush push([&] { return refused; });
-  CHECK(push.status == refused);
+  const OnePush push(
+      [] { return absl::InvalidArgumentError("value 3 is nan"); });
+  CHECK(push.status == absl::InvalidArgumentError("value 3 is nan"));
   CHECK(push.server.times.size() == 1);
   CHECK(push.took == absl::ZeroDuration());
 }
