@@ -56,7 +56,6 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
   for (const HostedServer& one : hosted) servers.push_back(one.calls());
   const WorkerEnvironment environment{.clock = clock,
                                       .files = files,
-                                      .servers = servers,
                                       .stop = stop,
                                       .started = started,
                                       .job_id = RandomId(),
