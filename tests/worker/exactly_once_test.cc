@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "tests/worker/exactly_once_model.h"
-#include "tests/worker/virtual_clock.h"
+#include "sim/virtual_clock.h"
 #include "trainers/optimizer.h"
 #include "transport/faulty.h"
 #include "worker/shard_link.h"

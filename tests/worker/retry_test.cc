@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "tests/worker/virtual_clock.h"
+#include "sim/virtual_clock.h"
 #include "worker/backoff.h"
 #include "worker/shard_link.h"
 

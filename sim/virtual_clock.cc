@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/worker/virtual_clock.h"
+#include "sim/virtual_clock.h"
 
 #include <optional>
 #include <thread>
