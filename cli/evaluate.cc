@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/command_line.h"
@@ -19,6 +20,7 @@
 #include "data/dataset.h"
 #include "models/model.h"
 #include "worker/options.h"
+#include "worker/saved_model.h"
 
 namespace monsoon {
 namespace {
@@ -76,10 +78,9 @@ absl::Status EvaluateFile(const Arguments& arguments, FileSystem& files) {
   const Shape example{test.channels, test.height, test.width};
   ASSIGN_OR_RETURN(const ParameterLayout layout,
                    LayoutOf(model, example, test.classes));
-  Flat parameters(layout.size());
-  RETURN_IF_ERROR(CopyToFlat(*file, layout, parameters));
+  ASSIGN_OR_RETURN(const std::vector<Flat> members, DecodeModel(*file, layout));
   omp_set_num_threads(1);  // as after a training: the same bits
-  ASSIGN_OR_RETURN(const Evaluation score, Evaluate(model, test, parameters));
+  ASSIGN_OR_RETURN(const Evaluation score, Evaluate(model, test, members));
   if (arguments.json) {
     nlohmann::ordered_json json;
     json["model"] = model;

@@ -211,6 +211,30 @@ Score Model::Evaluate(int count, const Flat& x) {
   return total;
 }
 
+void Model::AddPredictions(int count, const Flat& x, Flat& sum) {
+  MONSOON_CHECK(labels_per_example() == 1, "one label an example");
+  Flat unchanged = Flat::View(const_cast<float*>(x.data()), x.size());
+  const int parts = Parts(count);
+  Flat gradient(sum.size());
+  for (int i = 0; i < parts; ++i) {
+    const int begin = PartBegin(count, parts, i);
+    const int end = PartBegin(count, parts, i + 1);
+    LoadPart(begin, end);
+    Sized& sized = Get(end - begin, x);
+    sized.program.Forward({.x = unchanged});
+    // The gradient of a mean loss is (softmax - one at the label) / examples.
+    sized.loss->Run(sized.program.output().data, labels_.data() + begin,
+                    /*smoothing=*/0, gradient.data());
+    const auto examples = static_cast<float>(end - begin);
+    for (int example = begin; example < end; ++example) {
+      const float* const from = gradient.data() + (example - begin) * classes();
+      float* const to = sum.data() + int64_t{example} * classes();
+      for (int k = 0; k < classes(); ++k) to[k] += from[k] * examples;
+      to[labels_[static_cast<size_t>(example)]] += 1;
+    }
+  }
+}
+
 absl::StatusOr<ParameterLayout> LayoutOf(absl::string_view name,
                                          const Shape& example, int classes) {
   ASSIGN_OR_RETURN(const Graph graph, MakeGraph(name, example, classes));

@@ -89,6 +89,9 @@ class Model {
   // Loss and hits of the first `count` examples, as the network computes them
   // outside of training, without label smoothing. REQUIRES: as Step.
   Score Evaluate(int count, const Flat& x);
+  // Adds the softmax outputs of the first `count` examples to `sum` [count x
+  // classes()], as ensembles do. REQUIRES: as Evaluate; one label an example.
+  void AddPredictions(int count, const Flat& x, Flat& sum);
 
  private:
   // Everything that is made for one number of examples.

@@ -27,6 +27,9 @@ Settings Facts(const pb::JobSpec& spec) {
   facts["servers"] = absl::StrCat(spec.servers());
   facts["samples"] = absl::StrCat(spec.samples());
   facts["wire"] = absl::StrCat(PushCode(spec), ",", ReplyCode(spec));
+  if (spec.has_max_staleness()) {
+    facts["max_staleness"] = absl::StrCat(spec.max_staleness());
+  }
   facts["data hash"] = spec.data_hash();
   for (const auto& [key, value] : spec.hyper()) facts["set " + key] = value;
   for (const pb::Tensor& tensor : spec.tensors()) {

@@ -73,6 +73,17 @@ absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
     return absl::InvalidArgumentError(absl::StrCat(
         who(), "the weight is ", request.weight(), ", expected above 0"));
   }
+  if (request.has_lr_factor() &&
+      !(request.lr_factor() > 0 && request.lr_factor() < 1e30f)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        who(), "lr_factor is ", request.lr_factor(), ", expected above 0"));
+  }
+  if (request.has_result_of() &&
+      (request.worker() != -1 || request.result_of() < 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        who(), "asked for the result of worker ", request.result_of(),
+        " (result_of), which observers ", "(worker -1) may, of ranks from 0"));
+  }
   for (int64_t count :
        {request.local_steps(), request.samples(), request.rounds()}) {
     if (count < 0 || count > kMaxCount) {

@@ -23,19 +23,20 @@ constexpr double kSafe = std::numeric_limits<float>::max() / 2;
 
 }  // namespace
 
-HostedShard::HostedShard(int index, int64_t size, int64_t statistics,
-                         const Trainer& trainer, int64_t job_samples,
-                         const Wire& wire, Clock& clock)
+HostedShard::HostedShard(int index, Flat memory, int64_t statistics,
+                         const Rules& rules)
     : index_(index),
-      size_(size),
-      trainer_(trainer),
-      keeps_seen_(trainer.traits().keeps_seen),
-      reach_(trainer.traits().reach),
-      job_samples_(job_samples),
-      codes_{{wire.push.get(), size, statistics},
-             {wire.reply.get(), size, statistics}},
-      clock_(clock),
-      shard_(size, statistics) {
+      size_(memory.size()),
+      trainer_(rules.trainer),
+      keeps_seen_(trainer_.traits().keeps_seen),
+      reach_(trainer_.traits().reach),
+      job_samples_(rules.samples),
+      max_staleness_(rules.max_staleness),
+      codes_{{rules.wire.push.get(), size_, statistics},
+             {rules.wire.reply.get(), size_, statistics}},
+      clock_(rules.clock),
+      shard_(std::move(memory), statistics),
+      round_(size_) {
   if (codes_.reply) shard_.reply_code = &codes_.reply;
 }
 
@@ -55,6 +56,7 @@ void HostedShard::Exchange(ExchangeCall& call) {
   {
     absl::MutexLock lock(&mu_);
     Serve(call, *largest, ready);
+    if (!parked_.empty()) CloseRounds().IgnoreError();  // who waits learns why
     AnswerParked(ready);
   }
   Finish(ready);
@@ -146,7 +148,8 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
                       repeated ? peer.staleness : shard_.version - from,
                       request.local_steps(),
                       request.samples(),
-                      Progress()};
+                      Progress(),
+                      request.has_lr_factor() ? request.lr_factor() : 1.0f};
   if (status.ok() && !repeated) status = Admit(update, largest);
   if (!status.ok()) {
     ready.push_back({&call, std::move(status), {}});
@@ -159,6 +162,7 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   const int64_t base = peer.base;
   peer.sequence = sequence;
   peer.staleness = update.staleness;
+  if (!repeated) ++counters_.staleness[update.staleness];
   if (!Pulls(request)) {
     ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
   } else if (Waits(request)) {
@@ -190,7 +194,9 @@ double HostedShard::Progress() const {
 }
 
 absl::Status HostedShard::Admit(const Update& update, float largest) {
-  const float discount = trainer_.Discount(update);
+  const bool is_too_old =
+      update.staleness > max_staleness_ && !Mutant("too-old-accepted");
+  const float discount = is_too_old ? 0 : trainer_.Discount(update);
   peers_[update.worker].refused = discount == 0;
   if (discount == 0) {
     counters_.samples_refused += update.samples;
@@ -207,10 +213,11 @@ absl::Status HostedShard::Admit(const Update& update, float largest) {
                      update.staleness,
                      update.local_steps,
                      update.samples,
-                     update.progress};
+                     update.progress,
+                     update.lr_factor};
   const double worth_largest = double{largest} * std::abs(discount);
   const bool is_round =
-      round_.count > 0 || trainer_.Quorum(shard_.version, live_) > 1;
+      round_.count() > 0 || trainer_.Quorum(shard_.version, live_) > 1;
   return is_round ? Gather(worth, worth_largest) : Apply(worth, worth_largest);
 }
 
@@ -224,7 +231,7 @@ absl::Status HostedShard::Diverges(const Update& update, double largest) const {
 
 absl::Status HostedShard::Apply(const Update& update, double largest) {
   // Where the center cannot come near infinity, there is nothing to check.
-  const double reach = double{reach_} * std::max(1.0f, update.weight);
+  const double reach = double{reach_} * std::max(1.0f, update.lr_factor);
   const auto farthest = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return bound_ + reach * (bound_ + largest);
   };
@@ -250,55 +257,65 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
 }
 
 absl::Status HostedShard::Gather(const Update& update, double largest) {
-  const double bound = round_.bound + double{update.weight} * largest;
-  if (!(bound < kSafe)) return Diverges(update, largest);
-  if (round_.sum.empty()) round_.sum = Flat(size_);
-  const float weight = update.weight;
-  ForEach([weight](float& sum, float u) { sum += weight * u; }, round_.sum,
-          update.value);
-  round_.bound = bound;
-  round_.weight += weight;
-  round_.count += 1;
-  round_.staleness = std::max(round_.staleness, update.staleness);
-  round_.local_steps += update.local_steps;
-  round_.samples += update.samples;
-  round_.worker = update.worker;
+  if (!(round_.bound() + double{update.weight} * largest < kSafe)) {
+    return Diverges(update, largest);
+  }
+  round_.Add(update, largest);
   return CloseRounds();
 }
 
 absl::Status HostedShard::CloseRounds() {
-  // A round closes when enough have pushed; a departure may lower "enough".
-  if (round_.count == 0 ||
-      round_.count < trainer_.Quorum(shard_.version, live_)) {
-    return absl::OkStatus();
+  while (true) {
+    const int quorum = trainer_.Quorum(shard_.version, live_);
+    if (quorum <= 0 && round_.count() == 0 && AwaitsRound()) {
+      ++shard_.version;
+      continue;
+    }
+    // A round closes when enough have pushed; a departure may lower "enough".
+    if (round_.count() == 0 || round_.count() < quorum) return absl::OkStatus();
+    const Update mean = round_.Mean(Progress());
+    const absl::Status applied = Apply(mean, Largest(mean.value.span()));
+    round_.Clear();
+    if (applied.ok()) continue;
+    // The others of the round wait for it, or will: all of them must end.
+    stopped_ = applied;
+    return applied;
   }
-  const float scale = static_cast<float>(1 / round_.weight);
-  ForEach([scale](float& sum) { sum *= scale; }, round_.sum);
-  absl::Status applied =
-      Apply({round_.sum, static_cast<float>(round_.weight), round_.worker,
-             round_.staleness, round_.local_steps, round_.samples, Progress()},
-            Largest(round_.sum.span()));
-  // The others of the round wait for it, or will: all of them must end.
-  if (!applied.ok()) stopped_ = applied;
-  ForEach([](float& sum) { sum = 0; }, round_.sum);
-  round_.weight = round_.bound = 0;
-  round_.count = round_.staleness = round_.local_steps = round_.samples = 0;
-  return applied;
+}
+
+bool HostedShard::AwaitsRound() const {
+  return stopped_.ok() && !live_.empty() &&
+         std::any_of(parked_.begin(), parked_.end(),
+                     [&](const ExchangeCall* call)
+                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+                           return !HasRounds(*call);
+                         });
+}
+
+bool HostedShard::HasRounds(const ExchangeCall& call) const {
+  const auto it = peers_.find(call.request.worker());
+  const int64_t base = it == peers_.end() ? 0 : it->second.base;
+  return shard_.version >= base + call.request.rounds();
 }
 
 bool HostedShard::MayAnswer(const ExchangeCall& call) const {
-  if (!initialized_) return false;
-  const auto it = peers_.find(call.request.worker());
-  const Peer peer = it == peers_.end() ? Peer{} : it->second;
-  if (shard_.version < peer.base + call.request.rounds()) return false;
+  if (!initialized_ || !HasRounds(call)) return false;
   if (call.request.max_lead() < 0) return true;
-  int64_t slowest = peer.sequence;
+  const auto it = peers_.find(call.request.worker());
+  const int64_t own = it == peers_.end() ? 0 : it->second.sequence;
+  int64_t slowest = own;
   for (int worker : live_) {
     const auto other = peers_.find(worker);
     slowest =
         std::min(slowest, other == peers_.end() ? 0 : other->second.sequence);
   }
-  return peer.sequence - slowest <= call.request.max_lead();
+  return own - slowest <= call.request.max_lead();
+}
+
+const Flat& HostedShard::Pulled(const Request& request) {
+  return request.has_result_of()
+             ? trainer_.ReplicaOf(request.result_of(), shard_)
+             : shard_.center;
 }
 
 void HostedShard::AnswerParked(ReadyCalls& ready) {
@@ -310,7 +327,7 @@ void HostedShard::AnswerParked(ReadyCalls& ready) {
                               return true;
                             }
                             if (!MayAnswer(*call)) return false;
-                            Answer(*call, shard_.center, ready);
+                            Answer(*call, Pulled(call->request), ready);
                             return true;
                           };
   parked_.erase(std::remove_if(parked_.begin(), parked_.end(), answer),
@@ -415,7 +432,7 @@ void HostedShard::Enter(int worker, uint64_t incarnation) {
   if (peer.incarnation == incarnation) return;
   peer = {.incarnation = incarnation,
           .sequence = Mutant("dedupe-without-incarnation") ? peer.sequence : 0};
-  shard_.slots.Erase(absl::StrCat("seen/", worker));
+  shard_.Forget(worker);
 }
 
 void HostedShard::Stop(const absl::Status& why) {
@@ -447,13 +464,7 @@ void HostedShard::Save(Writer& writer) const {
       writer.Int(value);
     }
   }
-  writer.Floats(round_.sum);
-  writer.Double(round_.bound);
-  writer.Double(round_.weight);
-  for (int64_t value : {round_.count, round_.staleness, round_.local_steps,
-                        round_.samples, int64_t{round_.worker}}) {
-    writer.Int(value);
-  }
+  round_.Save(writer);
 }
 
 absl::Status HostedShard::Load(Reader& reader) {
@@ -477,16 +488,7 @@ absl::Status HostedShard::Load(Reader& reader) {
     peer.refused = refused != 0;
     peers_[static_cast<int>(worker)] = peer;
   }
-  round_ = {};
-  RETURN_IF_ERROR(reader.Floats(round_.sum));
-  RETURN_IF_ERROR(reader.Double(round_.bound));
-  RETURN_IF_ERROR(reader.Double(round_.weight));
-  for (int64_t* value : {&round_.count, &round_.staleness, &round_.local_steps,
-                         &round_.samples, &worker}) {
-    RETURN_IF_ERROR(reader.Int(*value));
-  }
-  round_.worker = static_cast<int>(worker);
-  return absl::OkStatus();
+  return round_.Load(reader);
 }
 
 }  // namespace monsoon

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/serial.h"
 #include "server/exchange_rules.h"
+#include "server/round.h"
 #include "trainers/trainer.h"
 #include "transport/server_calls.h"
 
@@ -24,12 +25,19 @@ namespace monsoon {
 // Thread-safe. Calls are finished and memory is checked outside the lock.
 class HostedShard {
  public:
-  // `index` is the shard's in the job, for messages. The last `statistics` of
-  // its `size` floats are statistics. `job_samples` are those of one pass over
-  // the data. `trainer`, the codecs of `wire` and `clock` outlive the shard.
-  HostedShard(int index, int64_t size, int64_t statistics,
-              const Trainer& trainer, int64_t job_samples, const Wire& wire,
-              Clock& clock);
+  // What all shards of a job share. `trainer`, the codecs of `wire` and `clock`
+  // outlive the shard.
+  struct Rules {
+    const Trainer& trainer;
+    int64_t samples = 0;  // of one pass over the data
+    // Pushes that are more rounds behind are refused.
+    int64_t max_staleness = kUnbounded;
+    const Wire& wire;
+    Clock& clock;
+  };
+  // `index` is the shard's in the job, for messages. Its center lies in
+  // `memory`, zeros, of which the last `statistics` floats are statistics.
+  HostedShard(int index, Flat memory, int64_t statistics, const Rules& rules);
 
   // Serves a call whose sender was checked. Finishes it now, or parks it.
   void Exchange(ExchangeCall& call);
@@ -52,6 +60,7 @@ class HostedShard {
     int64_t samples_refused = 0;
     absl::Time first_pull = absl::InfiniteFuture();  // answered to a worker
     absl::Time last_apply = absl::InfinitePast();
+    std::map<int64_t, int64_t> staleness;  // -> pushes that had it
   };
   Counters counters() const;
 
@@ -101,9 +110,18 @@ class HostedShard {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Gather(const Update& update, double largest)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A parked pull wants a later round than there is.
+  bool AwaitsRound() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // A round that cannot be applied stops the shard: its pushes were accepted.
+  // One in which nobody is to push passes when somebody waits for the next.
   absl::Status CloseRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Diverges(const Update& update, double largest) const;
+  // The call's center is as many rounds on as it wants.
+  bool HasRounds(const ExchangeCall& call) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What a pull reads.
+  const Flat& Pulled(const pb::ExchangeRequest& request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers the parked pulls whose time has come, ends those that nobody may
   // wait for any more.
   void AnswerParked(ReadyCalls& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -134,6 +152,7 @@ class HostedShard {
   const bool keeps_seen_;
   const float reach_;  // Traits::reach
   const int64_t job_samples_;
+  const int64_t max_staleness_;
   const ShardCodes codes_;
   Clock& clock_;
 
@@ -148,17 +167,7 @@ class HostedShard {
   std::vector<ExchangeCall*> parked_ ABSL_GUARDED_BY(mu_);
   absl::Status stopped_ ABSL_GUARDED_BY(mu_);  // why nothing waits any more
   Counters counters_ ABSL_GUARDED_BY(mu_);
-  // The round that is being gathered: sum of weight * value.
-  struct Round {
-    Flat sum;
-    double bound = 0;  // no element of the sum is larger
-    double weight = 0;
-    int64_t count = 0;
-    int64_t staleness = 0;  // the largest
-    int64_t local_steps = 0;
-    int64_t samples = 0;
-    int worker = 0;  // the last
-  } round_ ABSL_GUARDED_BY(mu_);
+  Round round_ ABSL_GUARDED_BY(mu_);  // that is being gathered
   // Scratch.
   Flat discounted_ ABSL_GUARDED_BY(mu_);
   Flat decoded_ ABSL_GUARDED_BY(mu_);

@@ -66,6 +66,10 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
   if (spec.samples() < 0) {
     return absl::InvalidArgumentError("samples must be 0 or more");
   }
+  if (spec.has_max_staleness() && spec.max_staleness() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_staleness is ", spec.max_staleness(), ", expected 0 or more"));
+  }
   ASSIGN_OR_RETURN(const ParameterLayout layout, LayoutFromProto(spec));
   ASSIGN_OR_RETURN(const auto shards, ShardsFromProto(spec, layout.size()));
   const int server = request.server_index();
@@ -95,12 +99,22 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
                             trainer.trainer->traits()));
   std::shared_ptr<Job> job(
       new Job(request, std::move(trainer), std::move(wire), lease, clock));
+  const HostedShard::Rules rules{.trainer = *job->trainer_.trainer,
+                                 .samples = spec.samples(),
+                                 .max_staleness = spec.has_max_staleness()
+                                                      ? spec.max_staleness()
+                                                      : kUnbounded,
+                                 .wire = job->wire_,
+                                 .clock = clock};
+  job->memory_ = Flat(bytes / int64_t{sizeof(float)});
+  int64_t used = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     if (shards[i].server != server) continue;
     const int index = static_cast<int>(i);
     job->shards_[index] = std::make_unique<HostedShard>(
-        index, shards[i].size, StatisticsIn(shards[i], layout.parameters()),
-        *job->trainer_.trainer, spec.samples(), job->wire_, clock);
+        index, job->memory_.Slice(used, shards[i].size),
+        StatisticsIn(shards[i], layout.parameters()), rules);
+    used += shards[i].size;
   }
   return job;
 }
@@ -268,6 +282,18 @@ void Job::Exchange(ExchangeCall& call) {
   shard->Exchange(call);
 }
 
+absl::Status Job::Map(int worker, uint64_t incarnation, Flat& center) {
+  if (spec_.servers() != 1) {
+    return absl::UnimplementedError(absl::StrCat(
+        "the center lies on ", spec_.servers(), " servers, which have no ",
+        "memory in common; use --servers 1"));
+  }
+  absl::MutexLock lock(&mu_);
+  RETURN_IF_ERROR(Check(worker, incarnation));
+  center = memory_.Slice(0, memory_.size());
+  return absl::OkStatus();
+}
+
 void Job::Cancel(ExchangeCall& call) {
   HostedShard* shard = FindShard(call.request.shard());
   if (shard != nullptr) shard->Cancel(call);
@@ -297,6 +323,9 @@ void Job::FillStatus(pb::JobStatus& status) const {
       status.set_samples_applied(counters.samples_applied);
       status.set_samples_refused(counters.samples_refused);
     }
+    auto& histogram =
+        *(*status.mutable_shard_staleness())[index].mutable_counts();
+    histogram = {counters.staleness.begin(), counters.staleness.end()};
     begin = std::min(begin, counters.first_pull);
     end = std::max(end, counters.last_apply);
   }

@@ -39,6 +39,8 @@ class Job {
   absl::Status Report(const pb::ReportRequest& request, pb::ReportReply& reply);
   void Exchange(ExchangeCall& call);
   void Cancel(ExchangeCall& call);
+  // See ServerCalls.
+  absl::Status Map(int worker, uint64_t incarnation, Flat& center);
   // Another job takes its place: calls that still wait finish with ABORTED.
   void Abandon();
   void FillStatus(pb::JobStatus& status) const;
@@ -73,6 +75,7 @@ class Job {
   const Wire wire_;
   const absl::Duration lease_;
   Clock& clock_;
+  Flat memory_;  // of the shards' centers, one behind the other
   std::map<int, std::unique_ptr<HostedShard>> shards_;  // constant after Create
 
   mutable absl::Mutex mu_;

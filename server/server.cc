@@ -114,6 +114,12 @@ void Server::Exchange(ExchangeCall& call) {
   (*present)->Exchange(call);
 }
 
+absl::Status Server::Map(uint64_t job_id, int worker, uint64_t incarnation,
+                         Flat& center) {
+  ASSIGN_OR_RETURN(const JobRef present, JobOf(job_id));
+  return present->Map(worker, incarnation, center);
+}
+
 void Server::Cancel(ExchangeCall& call) {
   absl::StatusOr<JobRef> present = JobOf(call.request.job_id());
   if (present.ok()) (*present)->Cancel(call);

@@ -46,6 +46,8 @@ class Server final : public ServerCalls {
                       pb::ReportReply& reply) override;
   void Exchange(ExchangeCall& call) override;
   void Cancel(ExchangeCall& call) override;
+  absl::Status Map(uint64_t job_id, int worker, uint64_t incarnation,
+                   Flat& center) override;
 
  private:
   // Shared with the calls that are being served while the next job comes.

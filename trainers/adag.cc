@@ -18,33 +18,22 @@
 //           the center, in whose memory the update lies then.
 // Departs:  a last window that is not full is divided by the steps in it, not
 //           by `window`, where dist-keras drops it.
-#include "base/status_macros.h"
-#include "trainers/trainer.h"
+#include "trainers/delta_trainer.h"
 
 namespace monsoon {
 namespace {
 
-class Adag final : public Trainer {
+class Adag final : public DeltaTrainer {
  public:
   explicit Adag(Hyperparameters& hyper)
-      : window_(hyper.Count("window", 12, 1,
+      : DeltaTrainer(Window(hyper, 12,
                             "local steps between exchanges, which the update "
                             "is divided by")) {}
 
-  Traits traits() const override {
-    return {.pushes = Payload::kDelta, .replies = Payload::kCenter, .reach = 1};
+ protected:
+  float Divisor(const Replica& r) const override {
+    return static_cast<float>(r.pending);
   }
-  bool Due(const Replica& r) const override { return r.pending >= window_; }
-
-  absl::Status Exchange(Replica& r, Link& link) const override {
-    Flat& center = r.TakeWay(static_cast<float>(r.pending));
-    RETURN_IF_ERROR(link.PushPull(center, center));
-    r.x.CopyFrom(center);
-    return absl::OkStatus();
-  }
-
- private:
-  const int64_t window_;
 };
 
 REGISTER_TRAINER("adag", Adag,

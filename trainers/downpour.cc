@@ -12,15 +12,15 @@
 //           the worker last pulled it; all [P] float32.
 // Units:    `window` in local steps; gradients are means over a mini-batch, so
 //           a window's sum grows with the window.
-// Errors:   INVALID_ARGUMENT from Start for a local optimizer with a memory in
-//           the gradient form; whatever Link returns, x and the kept center are
-//           then undefined.
+// Errors:   whatever Link returns; x and the kept center are then undefined.
+// The
+//           gradient form takes plain local steps (CheckOptimizer).
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
 // Statistics (batch norm): in both forms the mean over the workers of their
 //           deltas is added to c; ServerOpt does not see them.
-// Schedules: a push carries the worker's factor as its weight, by which
-//           server_lr is multiplied (gradient form).
+// Schedules: server_lr is multiplied by the factor of the worker who pushes
+//           (gradient form).
 // Cost:     one PushPull of P floats each way per window. Gradient form: one
 //           replica slot for windows above 1, none for 1 (a pass more for
 //           clipping or decay); on the server the slots of server_optimizer.
@@ -29,10 +29,9 @@
 // Departs:  one period for pushing and fetching, in one atomic request per
 //           shard, where the paper has two periods and three loose threads. The
 //           last step of a window moves no x, as the reply overwrites it.
-#include <algorithm>
-
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "trainers/trainer.h"
+#include "trainers/server_rule.h"
 
 namespace monsoon {
 namespace {
@@ -50,28 +49,24 @@ class Downpour final : public Trainer {
                 "what is pushed: the window's gradients for "
                 "server_optimizer, or the way gone by the local "
                 "optimizer") == "gradient"),
-        server_(ServerOptimizer(hyper)) {}
+        rule_(hyper, "sgd", hyper.facts().lr) {
+    hyper.Warn(window_ > 5 && hyper.facts().workers > 8,
+               absl::StrCat("window=", window_, " with ", hyper.facts().workers,
+                            " workers: expected at most 5 beyond 8 workers; ",
+                            "sums of stale steps diverge"));
+  }
 
   Traits traits() const override {
     Traits traits{
         .pushes = sends_gradients_ ? Payload::kGradient : Payload::kDelta,
         .replies = Payload::kCenter};
-    if (!sends_gradients_) traits.reach = 1;
-    if (sends_gradients_ && server_->is_plain_sgd()) {
-      traits.reach = std::max(1.0f, server_->lr());  // statistics: 1
-    }
+    traits.reach = sends_gradients_ ? rule_.reach() : 1;
+    if (sends_gradients_) traits.local_step = LocalStep::kPlain;
     return traits;
   }
 
   absl::Status Start(Replica& r, Link& link) const override {
     if (!sends_gradients_) return Trainer::Start(r, link);
-    if (!r.optimizer().is_plain_sgd()) {
-      return absl::InvalidArgumentError(
-          "trainer downpour with form=gradient takes plain local steps, but "
-          "the local optimizer is not sgd: use --optimizer sgd (and --set "
-          "server_optimizer=NAME for the rule on the servers), or --set "
-          "form=delta");
-    }
     RETURN_IF_ERROR(link.Pull(r.x));
     r.KeepCenter(r.statistics());
     return absl::OkStatus();
@@ -114,8 +109,7 @@ class Downpour final : public Trainer {
     }
     Flat& update = Sum(r);
     r.PutStatistics(update);
-    // The servers' rate follows the schedule of the worker who pushes.
-    absl::Status status = link.PushPull(update, r.x, r.lr_factor());
+    absl::Status status = link.PushPull(update, r.x);
     if (!status.ok()) {
       r.gradient.CopyFrom(update);  // where the loop looks for what is wrong
       return status;
@@ -126,27 +120,10 @@ class Downpour final : public Trainer {
 
   void Apply(const Update& update, Shard& shard) const override {
     if (!sends_gradients_) return Trainer::Apply(update, shard);
-    Flat center = shard.center.Slice(0, shard.parameters);
-    server_->Step(server_->lr() * update.weight,
-                  update.value.Slice(0, shard.parameters), center, shard.slots);
-    const int64_t statistics = shard.center.size() - shard.parameters;
-    Flat rest = shard.center.Slice(shard.parameters, statistics);
-    const Flat deltas = update.value.Slice(shard.parameters, statistics);
-    ForEach([](float& c, float u) { c += u; }, rest, deltas);
+    rule_.Descend(update, shard);
   }
 
  private:
-  static std::unique_ptr<Optimizer> ServerOptimizer(Hyperparameters& hyper) {
-    const std::string name =
-        hyper.Choice("server_optimizer", "sgd", OptimizerNames(),
-                     "the servers' rule in the gradient form");
-    const double lr = hyper.Number(
-        "server_lr", hyper.facts().lr, {.min = 0, .min_open = true},
-        "its learning rate; the workers' --lr by default");
-    return Registry<OptimizerEntry>::Get().Find(name)->make(
-        static_cast<float>(lr));
-  }
-
   // The step at hand is the last of its window.
   bool IsLast(const Replica& r) const { return r.pending + 1 >= window_; }
   // Backward adds to the sum by itself: nobody needs the single gradient.
@@ -160,7 +137,7 @@ class Downpour final : public Trainer {
 
   const int64_t window_;
   const bool sends_gradients_;
-  const std::unique_ptr<const Optimizer> server_;
+  const ServerRule rule_;
 };
 
 REGISTER_TRAINER("downpour", Downpour,

@@ -107,7 +107,15 @@ std::string Hyperparameters::Choice(const std::string& key,
   const std::string* text =
       Take({key, "choice", fallback,
             absl::StrCat("one of ", absl::StrJoin(choices, ", ")), help, ""});
-  if (text == nullptr) return fallback;
+  if (text == nullptr) {
+    if (std::find(choices.begin(), choices.end(), fallback) == choices.end()) {
+      status_.Update(absl::InvalidArgumentError(absl::StrCat(
+          "the default of ", key, " would be ", fallback,
+          ", which it cannot be: ", UnknownName(key, fallback, choices),
+          "; say --set ", key, "=...")));
+    }
+    return fallback;
+  }
   if (std::find(choices.begin(), choices.end(), *text) == choices.end()) {
     status_.Update(absl::InvalidArgumentError(absl::StrCat(
         "--set ", key, "=", *text, ": ", UnknownName(key, *text, choices))));
@@ -115,6 +123,14 @@ std::string Hyperparameters::Choice(const std::string& key,
   }
   declared_.back().value = *text;
   return *text;
+}
+
+void Hyperparameters::Require(bool holds, const std::string& rule) {
+  if (!holds) status_.Update(absl::InvalidArgumentError("--set " + rule));
+}
+
+void Hyperparameters::Warn(bool applies, const std::string& what) {
+  if (applies) warnings_.push_back(what);
 }
 
 std::map<std::string, std::string> Hyperparameters::resolved() const {

@@ -58,6 +58,12 @@ class Hyperparameters {
                      const std::vector<std::string>& choices,
                      const std::string& help);
 
+  // What several keys must be together: `rule` says it, with the values found.
+  void Require(bool holds, const std::string& rule);
+  // What is allowed, but is beyond a known bound.
+  void Warn(bool applies, const std::string& what);
+
+  const std::vector<std::string>& warnings() const { return warnings_; }
   // In the order of the questions.
   const std::vector<Declared>& declared() const { return declared_; }
   // Every key with the value in force.
@@ -74,6 +80,7 @@ class Hyperparameters {
   std::map<std::string, std::string> given_;
   JobFacts facts_;
   std::vector<Declared> declared_;
+  std::vector<std::string> warnings_;
   absl::Status status_;
 };
 

@@ -7,9 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/spelling.h"
 
-// The five rules. Symbols: x parameters, g gradient, all elementwise over [n].
-// Each is one pass over memory. Constants are PyTorch's defaults, except that
-// momentum is 0.9 (PyTorch has none), as everywhere in the literature.
+// The elementwise rules. Symbols: x parameters, g gradient, all elementwise
+// over [n]. Each is one pass over memory. Constants are PyTorch's defaults,
+// except that momentum is 0.9 (PyTorch has none), as everywhere in the
+// literature.
 namespace monsoon {
 namespace {
 
@@ -100,30 +101,20 @@ class Adam final : public Optimizer {
   }
 };
 
-template <typename Rule>
-bool Register(const char* name, const char* equation, const char* source) {
-  OptimizerEntry entry;
-  entry.equation = equation;
-  entry.source = source;
-  entry.make = [](float lr) -> std::unique_ptr<Optimizer> {
-    return std::make_unique<Rule>(lr);
-  };
-  Registry<OptimizerEntry>::Get().Add(name, std::move(entry));
-  return true;
-}
-
 const bool kRegistered =
-    Register<Sgd>("sgd", "x -= lr*g", "Robbins, Monro 1951") &&
-    Register<Momentum>("momentum", "v = 0.9*v + g; x -= lr*v",
-                       "Polyak 1964, in PyTorch's form") &&
-    Register<Nesterov>("nesterov", "v = 0.9*v + g; x -= lr*(g + 0.9*v)",
-                       "Nesterov 1983, in PyTorch's form") &&
-    Register<Adagrad>("adagrad", "G += g*g; x -= lr*g/(sqrt(G) + 1e-10)",
-                      "Duchi, Hazan, Singer 2011") &&
-    Register<Adam>("adam",
-                   "m = 0.9*m + 0.1*g; q = 0.999*q + 0.001*g*g; "
-                   "x -= lr*m/(1-0.9^t)/(sqrt(q/(1-0.999^t)) + 1e-8)",
-                   "Kingma, Ba 2015, arXiv:1412.6980");
+    RegisterOptimizer<Sgd>("sgd", "x -= lr*g", "Robbins, Monro 1951") &&
+    RegisterOptimizer<Momentum>("momentum", "v = 0.9*v + g; x -= lr*v",
+                                "Polyak 1964, in PyTorch's form") &&
+    RegisterOptimizer<Nesterov>("nesterov",
+                                "v = 0.9*v + g; x -= lr*(g + 0.9*v)",
+                                "Nesterov 1983, in PyTorch's form") &&
+    RegisterOptimizer<Adagrad>("adagrad",
+                               "G += g*g; x -= lr*g/(sqrt(G) + 1e-10)",
+                               "Duchi, Hazan, Singer 2011") &&
+    RegisterOptimizer<Adam>("adam",
+                            "m = 0.9*m + 0.1*g; q = 0.999*q + 0.001*g*g; "
+                            "x -= lr*m/(1-0.9^t)/(sqrt(q/(1-0.999^t)) + 1e-8)",
+                            "Kingma, Ba 2015, arXiv:1412.6980");
 
 }  // namespace
 
@@ -144,6 +135,14 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(
 
 std::vector<std::string> OptimizerNames() {
   return Registry<OptimizerEntry>::Get().names();
+}
+
+std::vector<std::string> ServerOptimizerNames() {
+  std::vector<std::string> names = OptimizerNames();
+  std::erase_if(names, [](const std::string& name) {
+    return Registry<OptimizerEntry>::Get().Find(name)->make(1)->takes_tensors();
+  });
+  return names;
 }
 
 }  // namespace monsoon

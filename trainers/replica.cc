@@ -29,8 +29,9 @@ Replica::Replica(int rank, const ParameterLayout& layout,
       optimizer_slots_(parameters_),
       center_(std::make_shared<Flat>()) {
   for (const TensorSpec& tensor : layout.tensors()) {
-    if (tensor.kind != TensorKind::kWeight) continue;
-    decayed_.push_back({tensor.offset, tensor.size()});
+    if (tensor.kind == TensorKind::kStatistic) continue;
+    tensors_.push_back(
+        {tensor.offset, tensor.size(), tensor.kind == TensorKind::kWeight});
   }
 }
 
@@ -46,13 +47,13 @@ void Replica::KeepCenter(const Flat& center) {
   center_->CopyFrom(center);
 }
 
-Flat& Replica::TakeWay(float steps) {
+Flat& Replica::TakeWay(float steps, Share share) {
   MONSOON_CHECK(center_->size() == x.size(), "a whole center is kept");
   if (center_.use_count() > 1) {
     center_ = std::make_shared<Flat>(center_->Clone());
   }
   Flat& way = *center_;
-  PutStatistics(way);
+  PutStatistics(way, share);
   Flat u = way.Slice(0, parameters_);
   const Flat here = x.Slice(0, parameters_);
   if (steps == 1) {
@@ -63,21 +64,19 @@ Flat& Replica::TakeWay(float steps) {
   return way;
 }
 
-void Replica::PutStatistics(Flat& update) {
+void Replica::PutStatistics(Flat& update, Share share) {
   const int64_t count = x.size() - parameters_;
   if (count == 0) return;
   Flat to = update.Slice(parameters_, count);
   const Flat here = statistics();
   const Flat there = center_->Slice(center_->size() - count, count);
-  ForEach([n = static_cast<float>(rules_.workers)](
-              float& u, float s, float c) { u = (s - c) / n; },
+  const int pushes = share == Share::kMean ? 1 : rules_.workers;
+  ForEach([n = static_cast<float>(pushes)](float& u, float s,
+                                           float c) { u = (s - c) / n; },
           to, here, there);
 }
 
-void Replica::BeginStep() {
-  lr_factor_ = rules_.schedule.Factor(static_cast<double>(samples) /
-                                      rules_.epoch_samples);
-}
+void Replica::BeginStep() { lr_factor_ = rules_.schedule.Factor(epochs()); }
 
 void Replica::PrepareGradient() {
   if (rules_.clip_norm > 0) {
@@ -88,10 +87,11 @@ void Replica::PrepareGradient() {
       ForEach([scale](float& g) { g *= scale; }, parameters);
     }
   }
-  if (rules_.weight_decay == 0) return;
-  for (const Range& range : decayed_) {
-    Flat g = gradient.Slice(range.offset, range.size);
-    const Flat weights = x.Slice(range.offset, range.size);
+  if (rules_.weight_decay == 0 || optimizer_.takes_tensors()) return;
+  for (const Tensor& tensor : tensors_) {
+    if (!tensor.is_weight) continue;
+    Flat g = gradient.Slice(tensor.offset, tensor.size);
+    const Flat weights = x.Slice(tensor.offset, tensor.size);
     ForEach(
         [decay = rules_.weight_decay](float& to, float w) { to += decay * w; },
         g, weights);
@@ -125,9 +125,26 @@ void Replica::EndLocalStep() {
     return;
   }
   PrepareGradient();
-  Flat parameters = x.Slice(0, parameters_);
-  optimizer_.Step(lr(), gradient.Slice(0, parameters_), parameters,
-                  optimizer_slots_);
+  Step();
+}
+
+void Replica::Step() {
+  if (!optimizer_.takes_tensors()) {
+    Flat parameters = x.Slice(0, parameters_);
+    optimizer_.Step(lr(), gradient.Slice(0, parameters_), parameters,
+                    optimizer_slots_);
+    return;
+  }
+  optimizer_.Begin(optimizer_slots_);
+  for (const Tensor& tensor : tensors_) {
+    Flat w = x.Slice(tensor.offset, tensor.size);
+    optimizer_.StepTensor(lr(),
+                          {.offset = tensor.offset,
+                           .decay = tensor.is_weight ? rules_.weight_decay : 0,
+                           .is_weight = tensor.is_weight},
+                          gradient.Slice(tensor.offset, tensor.size), w,
+                          optimizer_slots_);
+  }
 }
 
 void Replica::Save(Writer& writer) const {

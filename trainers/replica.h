@@ -44,6 +44,10 @@ class Replica final : private GradientListener {
   // Of one tensor of weights, without rules.
   Replica(int worker, int64_t weights, const Optimizer& optimizer);
 
+  // What the servers do with the updates of several workers: add each of them,
+  // or the mean of a round.
+  enum class Share { kSum, kMean };
+
   const int worker;
   Flat x;                       // [P]
   Flat gradient;                // [P], for a trainer's Sink; else anything
@@ -60,36 +64,50 @@ class Replica final : private GradientListener {
 
   // The way that x has gone since center() was kept, divided by `steps`, and
   // the statistics' part of it (PutStatistics): an update that is added to a
-  // center. Lies in the memory of center(), which is no more until a new one is
-  // written there, or kept. REQUIRES: a whole center is kept.
-  Flat& TakeWay(float steps = 1);
+  // center, or to the mean of a round. Lies in the memory of center(), which is
+  // no more until a new one is written there, or kept. REQUIRES: a whole center
+  // is kept.
+  Flat& TakeWay(float steps = 1, Share share = Share::kSum);
 
   // State of the trainer, by name; [P] zeros at first.
   Flat& slot(const std::string& name) { return slots_.vector(name); }
   double& number(const std::string& name) { return slots_.number(name); }
 
+  // Floats in front of the statistics: what an optimizer may move.
+  int64_t parameters() const { return parameters_; }
   // The statistics in x; empty where the model has none.
   Flat statistics() { return x.Slice(parameters_, x.size() - parameters_); }
-  // Writes the statistics' part of an update [P] that is added to the center:
-  // the way that they have gone since center() was kept, divided by the
-  // workers. So the center's follow the mean of what the workers see; a sum of
-  // n deltas overshoots from n = 2 on, and may turn a variance negative.
-  void PutStatistics(Flat& update);
+  // Writes the statistics' part of an update [P]: the way that they have gone
+  // since center() was kept, for a sum divided by the workers. So the center's
+  // follow the mean of what the workers see; a sum of n deltas overshoots from
+  // n = 2 on, and may turn a variance negative.
+  void PutStatistics(Flat& update, Share share = Share::kSum);
 
   const Optimizer& optimizer() const { return optimizer_; }
   // What the schedule makes of the rate, for the step at hand; 1 at first.
   float lr_factor() const { return lr_factor_; }
   // The rate of that step.
   float lr() const { return optimizer_.lr() * lr_factor_; }
+  // Passes over its own share of the data that the worker has done.
+  double epochs() const {
+    return static_cast<double>(samples) / rules_.epoch_samples;
+  }
+  double pending_epochs() const {
+    return static_cast<double>(pending_samples) / rules_.epoch_samples;
+  }
   // A step begins: brings lr() up to date.
   void BeginStep();
 
   // True where PrepareGradient may change something.
   bool prepares_gradient() const {
-    return rules_.clip_norm > 0 || rules_.weight_decay > 0;
+    return rules_.clip_norm > 0 || rules_.weight_decay > 0 ||
+           optimizer_.takes_tensors();
   }
-  // `gradient` is that of one batch: clips it, and adds the weights' decay.
+  // `gradient` is that of one batch: clips it, and adds the weights' decay,
+  // where the optimizer does not apply that itself.
   void PrepareGradient();
+  // x moves along `gradient`, which is prepared, by the local optimizer.
+  void Step();
   // x moves along the gradient by the local optimizer: between these two, the
   // gradient goes into the sink. Plain SGD lets backward write into x itself;
   // the other rules follow range by range, while the gradient is in cache; and
@@ -104,8 +122,10 @@ class Replica final : private GradientListener {
   void Take(int64_t offset, const Flat& range) override;
   absl::Span<float* const> touches() const override { return touches_; }
 
-  struct Range {
+  // A tensor of parameters.
+  struct Tensor {
     int64_t offset, size;
+    bool is_weight;
   };
 
   const Optimizer& optimizer_;
@@ -113,7 +133,7 @@ class Replica final : private GradientListener {
   std::vector<float*> touches_;  // what it reads and writes
   const LocalRules rules_;
   const int64_t parameters_;
-  std::vector<Range> decayed_;
+  std::vector<Tensor> tensors_;
   float lr_factor_ = 1;
   Slots slots_;
   Slots optimizer_slots_;

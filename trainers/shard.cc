@@ -5,6 +5,16 @@
 
 namespace monsoon {
 
+Flat& Shard::seen(int worker) {
+  const std::string name = absl::StrCat("seen/", worker);
+  const bool is_new = !slots.has(name);
+  Flat& seen = slots.vector(name);
+  if (is_new) seen.CopyFrom(center);
+  return seen;
+}
+
+void Shard::Forget(int worker) { slots.EraseSuffix(absl::StrCat("/", worker)); }
+
 bool Shard::Try(absl::FunctionRef<void()> change) {
   if (before_.empty()) before_ = Flat(center.size());
   before_.CopyFrom(center);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -20,7 +21,12 @@ class Shard {
  public:
   // The last `statistics` of `size` floats are statistics (batch norm).
   explicit Shard(int64_t size, int64_t statistics = 0)
-      : parameters(size - statistics), center(size), slots(size) {}
+      : Shard(Flat(size), statistics) {}
+  // Whose center is `memory`, zeros.
+  Shard(Flat memory, int64_t statistics)
+      : parameters(memory.size() - statistics),
+        center(std::move(memory)),
+        slots(center.size()) {}
 
   // The floats in front of the statistics: what an optimizer may move. What
   // workers push for the rest is a delta, to be added.
@@ -34,9 +40,11 @@ class Shard {
   Flat& slot(const std::string& name, int worker) {
     return slots.vector(absl::StrCat(name, "/", worker));
   }
-  // The center as last handed to `worker`; kept only for trainers whose Traits
-  // ask for it. Starts anew when the worker does.
-  Flat& seen(int worker) { return slot("seen", worker); }
+  // The center as last handed to `worker`, or as it is now where it never was;
+  // kept only for trainers whose Traits ask for it.
+  Flat& seen(int worker);
+  // Forgets the slots of a worker: it starts anew.
+  void Forget(int worker);
 
   // Where a reply is also added to the center (elastic averaging), both sides
   // must use the same number: turns `reply` into what the worker will decode.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
@@ -13,8 +14,10 @@ void Slots::AppendVectors(std::vector<float*>& to) {
 }
 
 Flat& Slots::vector(const std::string& name) {
-  Flat& slot = vectors_[name];
+  const auto [it, is_created] = vectors_.try_emplace(name);
+  Flat& slot = it->second;
   if (slot.size() != size_) slot = Flat(size_);
+  if (is_created && tracking_) created_.push_back(name);
   const bool is_new = tracking_ && std::find(tracked_.begin(), tracked_.end(),
                                              &slot) == tracked_.end();
   if (is_new) {
@@ -28,6 +31,7 @@ Flat& Slots::vector(const std::string& name) {
 void Slots::Track() {
   tracking_ = true;
   tracked_.clear();
+  created_.clear();
   numbers_before_ = numbers_;
 }
 
@@ -41,7 +45,17 @@ void Slots::Undo() {
   for (size_t i = 0; i < tracked_.size(); ++i) {
     tracked_[i]->CopyFrom(before_[i]);
   }
+  for (const std::string& name : created_) vectors_.erase(name);
+  tracked_.clear();
   numbers_ = numbers_before_;
+}
+
+void Slots::EraseSuffix(absl::string_view suffix) {
+  const auto ends = [suffix](const auto& entry) {
+    return absl::EndsWith(entry.first, suffix);
+  };
+  std::erase_if(vectors_, ends);
+  std::erase_if(numbers_, ends);
 }
 
 void Slots::Save(Writer& writer) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "base/flat.h"
 #include "base/serial.h"
 
@@ -33,8 +34,10 @@ class Slots {
   void Keep() { tracking_ = false; }
   // Everything is as it was at Track.
   void Undo();
-  // Forgets a vector, as if it had never been named. REQUIRES: not tracking.
-  void Erase(const std::string& name) { vectors_.erase(name); }
+  bool has(const std::string& name) const { return vectors_.contains(name); }
+  // Forgets the vectors and numbers whose names end so, as if they had never
+  // been named. REQUIRES: not tracking.
+  void EraseSuffix(absl::string_view suffix);
 
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
@@ -46,7 +49,8 @@ class Slots {
 
   bool tracking_ = false;
   std::vector<Flat*> tracked_;
-  std::vector<Flat> before_;  // of those; kept for the next time
+  std::vector<std::string> created_;  // since Track
+  std::vector<Flat> before_;          // of those; kept for the next time
   std::map<std::string, double> numbers_before_;
 };
 

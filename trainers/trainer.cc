@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/spelling.h"
 #include "base/status_macros.h"
 
@@ -11,7 +12,8 @@ namespace monsoon {
 
 absl::Status Link::Map(Flat&) {
   return absl::UnimplementedError(
-      "the center is in another process: use --transport inproc");
+      "the center is in several pieces or in another process; use --transport "
+      "inproc (monsoon train) and --servers 1");
 }
 
 absl::Status Trainer::Start(Replica& r, Link& link) const {
@@ -22,6 +24,25 @@ absl::Status Trainer::Start(Replica& r, Link& link) const {
 
 void Trainer::Apply(const Update& update, Shard& shard) const {
   ForEach([](float& c, float u) { c += u; }, shard.center, update.value);
+}
+
+absl::Status CheckOptimizer(absl::string_view trainer, const Traits& traits,
+                            const Optimizer& optimizer) {
+  if (traits.local_step == LocalStep::kPlain && !optimizer.is_plain_sgd()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "trainer ", trainer,
+        " as it is set takes plain local steps (x <- x - lr*g), ",
+        "but the local optimizer is not sgd: use --optimizer sgd, ",
+        "another trainer, or a key of it, where it has one, that ",
+        "lets the workers step as they like (form=delta)"));
+  }
+  if (traits.local_step == LocalStep::kNone && optimizer.takes_tensors()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "trainer ", trainer, " takes no local steps, and its rule on the ",
+        "servers sees no whole tensors: expected --optimizer ",
+        absl::StrJoin(ServerOptimizerNames(), ", ")));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<const TrainerEntry*> FindTrainer(const std::string& name) {
@@ -41,6 +62,7 @@ absl::StatusOr<MadeTrainer> MakeTrainer(
   MadeTrainer made;
   made.trainer = entry->make(hyper);
   RETURN_IF_ERROR(hyper.Check(absl::StrCat("trainer ", name)));
+  made.warnings = hyper.warnings();
   made.hyper = hyper.declared();
   made.resolved = hyper.resolved();
   return made;

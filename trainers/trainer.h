@@ -24,19 +24,26 @@ inline constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
 enum class Payload { kNone, kGradient, kDelta, kParameters, kCenter, kElastic };
 // What is evaluated and saved.
 enum class Result { kCenter, kReplicas };
+// What a worker does with a gradient of its own accord: a step of whatever
+// optimizer, x <- x - lr*g alone, or nothing, as the rule lies on the servers.
+enum class LocalStep { kAny, kPlain, kNone };
 
 // What a trainer is, as data; printed by `monsoon trainers`.
 struct Traits {
   Payload pushes = Payload::kNone;
   Payload replies = Payload::kNone;
   Result result = Result::kCenter;
-  bool synchronous = false;
+  bool synchronous = false;  // an exchange waits for other workers
   int min_workers = 1;
   int max_workers = std::numeric_limits<int>::max();
   // The servers keep Shard::seen(worker): workers x model bytes.
   bool keeps_seen = false;
+  LocalStep local_step = LocalStep::kAny;
+  // Workers work in the memory of the center itself (Link::Map): one process,
+  // one server.
+  bool maps_center = false;
   // Apply moves no element of the center by more than `reach` times the sum of
-  // the largest |center| and the largest |value|, and times the weight where
+  // the largest |center| and the largest |value|, and times the lr_factor where
   // that is above 1; so a shard knows without looking that its center stays
   // finite. Infinity, not known, is always right: then the shard looks, and
   // keeps a copy of what Apply changes.
@@ -50,6 +57,13 @@ struct Freshness {
   int64_t rounds = 0;
   // The worker's pushes may be this many ahead of the slowest living worker's.
   int64_t max_lead = kUnbounded;
+};
+
+// What the shards said of an exchange, all of them together.
+struct Answer {
+  int64_t version = 0;    // rounds that each of them has applied, at least
+  int64_t staleness = 0;  // of the push, the largest
+  bool refused = false;   // the push, by any of them
 };
 
 // A worker's view of all shards. Every call is complete on all shards, or its
@@ -66,14 +80,18 @@ class Link {
   // `update` itself, and lie in other memory afterwards.
   virtual absl::Status PushPull(const Flat& update, Flat& reply,
                                 float weight = 1, Freshness need = {}) = 0;
-  // x becomes an alias of the center. In-process only.
+  // x becomes an alias of the center, which all workers read and write without
+  // a lock: through std::atomic_ref. Only where one server of this process
+  // holds all of it; else UNIMPLEMENTED.
   virtual absl::Status Map(Flat& x);
+  // How the last exchange went: staleness, as a trainer may want to see it.
+  virtual Answer last() const { return {}; }
 };
 
 // A push as the server half sees it; in a round of several, their mean.
 struct Update {
   const Flat& value;  // [n], finite; for statistics a delta
-  // As pushed: of a round of several it is the sum.
+  // As pushed: the update's in a mean. Of a round of several it is the sum.
   float weight = 1;
   int worker = 0;
   // Rounds of this shard between the center from which the update was computed
@@ -83,6 +101,9 @@ struct Update {
   int64_t samples = 0;
   // Passes over the data done by all workers together, before this update.
   double progress = 0;
+  // What the worker's schedule made of its rate: a rule on the servers follows
+  // it. Of a round of several, the mean.
+  float lr_factor = 1;
 };
 
 // One training algorithm, both halves. Immutable: all state is in named slots
@@ -114,11 +135,15 @@ class Trainer {
   // and update, without clock, random or I/O, so that a log of updates gives
   // the same bytes on a second copy.
 
-  // Pushes that close a round, of the living workers `live` (ranks, sorted).
+  // Pushes that close a round, of the living workers `live` (ranks, sorted). 0:
+  // there is nobody to push, and the round passes as soon as somebody waits for
+  // the next. The pushes of a round of several are kept until it closes
+  // (pushes x shard bytes), and their mean is taken in the order of ranks.
   virtual int Quorum(int64_t /*round*/, absl::Span<const int> /*live*/) const {
     return 1;
   }
-  // What the update is worth: scales its value; 0 refuses it.
+  // What the update is worth: scales its value, before the mean of a round;
+  // 0 refuses it.
   virtual float Discount(const Update&) const { return 1; }
   // Default: center += value, statistics included; a rule of another kind moves
   // the first shard.parameters floats and adds to the rest. A shard undoes what
@@ -128,6 +153,11 @@ class Trainer {
   // What a PushPull answers, right after Apply and again when the same push is
   // repeated later: the center (default), or a slot of the worker's.
   virtual const Flat& Reply(const Update&, Shard& shard) const {
+    return shard.center;
+  }
+  // What `worker` has come to, where the result is the replicas and there are
+  // several.
+  virtual const Flat& ReplicaOf(int /*worker*/, Shard& shard) const {
     return shard.center;
   }
 };
@@ -146,6 +176,8 @@ struct TrainerEntry {
 
 struct MadeTrainer {
   std::unique_ptr<Trainer> trainer;
+  // What is allowed and will hardly end well: each with its bound and reason.
+  std::vector<std::string> warnings;
   // Every hyper-parameter, as declared and with the value in force.
   std::vector<Hyperparameters::Declared> hyper;
   std::map<std::string, std::string> resolved;
@@ -156,6 +188,10 @@ struct MadeTrainer {
 absl::StatusOr<MadeTrainer> MakeTrainer(
     const std::string& name, const std::map<std::string, std::string>& set,
     const JobFacts& facts);
+// The local optimizer is one that a trainer with these traits can have; else
+// INVALID_ARGUMENT.
+absl::Status CheckOptimizer(absl::string_view trainer, const Traits& traits,
+                            const Optimizer& optimizer);
 // The entry of a trainer, or INVALID_ARGUMENT with the accepted names.
 absl::StatusOr<const TrainerEntry*> FindTrainer(const std::string& name);
 // Sorted.

@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "base/flat.h"
 #include "proto/convert.h"
 #include "proto/monsoon.pb.h"
 
@@ -44,6 +45,15 @@ class ServerCalls {
   // The caller no longer waits: a call that is still parked finishes now, with
   // CANCELLED. Does nothing for one that has finished or is about to.
   virtual void Cancel(ExchangeCall& call) = 0;
+  // Borrows the memory of the whole center of a job that this server alone
+  // holds, for as long as the job is on it. UNIMPLEMENTED, the default, from
+  // what is not the server itself.
+  virtual absl::Status Map(uint64_t /*job_id*/, int /*worker*/,
+                           uint64_t /*incarnation*/, Flat& /*center*/) {
+    return absl::UnimplementedError(
+        "the center lies in the memory of another process; use --transport "
+        "inproc (monsoon train)");
+  }
 };
 
 }  // namespace monsoon

@@ -2,6 +2,7 @@
 #include "worker/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <numeric>
 #include <vector>
@@ -15,11 +16,36 @@ namespace {
 
 constexpr int64_t kBatch = 500;
 
+// Of the members' mean softmax outputs [count x classes].
+Score ScoreOf(const Flat& sum, size_t members, int count, int classes,
+              const int32_t* labels) {
+  Score score;
+  for (int i = 0; i < count; ++i) {
+    const auto outputs = sum.span().subspan(
+        static_cast<size_t>(i) * static_cast<size_t>(classes),
+        static_cast<size_t>(classes));
+    const double p = double{outputs[static_cast<size_t>(labels[i])]} /
+                     static_cast<double>(members);
+    // Below what a float can tell from none.
+    score.loss_sum -= std::log(std::max(p, 1e-30));
+    const auto first = std::max_element(outputs.begin(), outputs.end());
+    if (first - outputs.begin() == labels[i]) ++score.correct;
+  }
+  return score;
+}
+
+Score EvaluateBatch(Model& model, int count, absl::Span<const Flat> members) {
+  if (members.size() == 1) return model.Evaluate(count, members.front());
+  Flat sum(int64_t{count} * model.classes());
+  for (const Flat& member : members) model.AddPredictions(count, member, sum);
+  return ScoreOf(sum, members.size(), count, model.classes(), model.labels());
+}
+
 }  // namespace
 
 absl::StatusOr<Evaluation> Evaluate(const std::string& name,
                                     const Dataset& dataset,
-                                    const Flat& parameters) {
+                                    absl::Span<const Flat> members) {
   const int64_t size = dataset.size();
   const auto batch = static_cast<int>(std::min(kBatch, size));
   const auto tail = static_cast<int>(size % batch == 0 ? batch : size % batch);
@@ -28,10 +54,11 @@ absl::StatusOr<Evaluation> Evaluate(const std::string& name,
   ASSIGN_OR_RETURN(const std::unique_ptr<Model> model,
                    Model::Build(name, example, dataset.classes, {batch, tail},
                                 {.trains = false}));
-  if (model->layout().size() != parameters.size()) {
+  for (const Flat& member : members) {
+    if (model->layout().size() == member.size()) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("model ", name, " has ", model->layout().size(),
-                     " parameters, found ", parameters.size()));
+                     " parameters, found ", member.size()));
   }
   std::vector<int64_t> rows(static_cast<size_t>(size));
   std::iota(rows.begin(), rows.end(), 0);
@@ -42,7 +69,7 @@ absl::StatusOr<Evaluation> Evaluate(const std::string& name,
            absl::MakeSpan(rows).subspan(static_cast<size_t>(begin),
                                         static_cast<size_t>(count)),
            model->input(), model->labels());
-    const Score score = model->Evaluate(static_cast<int>(count), parameters);
+    const Score score = EvaluateBatch(*model, static_cast<int>(count), members);
     total.loss_sum += score.loss_sum;
     total.correct += score.correct;
   }

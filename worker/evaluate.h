@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "base/flat.h"
 #include "data/dataset.h"
 
@@ -15,11 +16,12 @@ struct Evaluation {
   double accuracy = 0;  // share of the examples with the right class first
 };
 
-// Runs all of `dataset` through the model with the given parameters [P].
+// Runs all of `dataset` through the model with the given parameters [P]; of
+// several members, an ensemble's, the softmax outputs are averaged.
 // Deterministic on one compute thread: the same parameters give the same
-// numbers wherever they came from.
+// numbers wherever they came from. REQUIRES: a member.
 absl::StatusOr<Evaluation> Evaluate(const std::string& model,
                                     const Dataset& dataset,
-                                    const Flat& parameters);
+                                    absl::Span<const Flat> members);
 
 }  // namespace monsoon

@@ -37,7 +37,7 @@ absl::StatusOr<Evaluation> EvaluateOnTest(const JobOutcome& outcome,
   ASSIGN_OR_RETURN(const Dataset test,
                    LoadDataset(outcome.options.data, Split::kTest, files));
   omp_set_num_threads(1);  // as `monsoon evaluate`: the same bits
-  return Evaluate(outcome.options.model, test, outcome.parameters);
+  return Evaluate(outcome.options.model, test, outcome.members);
 }
 
 // The memory of the servers beside the first, whose status is the outcome's.
@@ -89,7 +89,7 @@ absl::StatusOr<nlohmann::ordered_json> Keep(const Ending& ending,
                                             FileSystem& files) {
   const JobOutcome& outcome = *ending.outcome;
   RETURN_IF_ERROR(
-      folder.WriteModel(outcome.options, outcome.layout, outcome.parameters));
+      folder.WriteModel(outcome.options, outcome.layout, outcome.members));
   std::optional<Evaluation> test;
   // Who interrupts a run wants an end; `monsoon evaluate` can still tell.
   if (state != RunState::kInterrupted) {

@@ -162,6 +162,14 @@ std::vector<OptionField> RunFields() {
        "each exchange runs beside the next window's steps, which begin from a "
        "center one window older",
        &Options::overlap, Use::kFileAndJob},
+      {"max-lead", "N",
+       "wait while this worker's exchanges are more than N ahead of the "
+       "slowest living worker's; -1 never",
+       &Options::max_lead, Use::kFileAndJob, -1, 1 << 30},
+      {"max-staleness", "N",
+       "refuse an update that is more than N rounds behind its shard; its "
+       "worker goes on from the new center; -1 none",
+       &Options::max_staleness, Use::kFile, -1, 1 << 30},
       {"seed", "K", "of initial weights and shuffles", &Options::seed,
        Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
       {"device", "NAME", "auto, cpu or cuda", &Options::device},

@@ -146,6 +146,46 @@ absl::Status CheckOverlap(const Options& options, const Traits& traits) {
       "(see monsoon trainers); leave --overlap out"));
 }
 
+absl::Status CheckStaleness(const Options& options, const Traits& traits) {
+  const bool exchanges =
+      traits.pushes != Payload::kNone && traits.replies != Payload::kNone;
+  if (options.max_lead >= 0 && (!exchanges || traits.synchronous)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max-lead ", options.max_lead, ": trainer ", options.trainer,
+        exchanges ? " waits for all workers at each exchange anyway"
+                  : " exchanges nothing while it trains",
+        ", expected an asynchronous one; leave --max-lead out"));
+  }
+  if (options.max_staleness >= 0 && traits.replies != Payload::kCenter) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max-staleness ", options.max_staleness, ": trainer ",
+        options.trainer,
+        traits.replies == Payload::kElastic
+            ? " computes each update from the center that it meets, so that "
+              "none is stale"
+            : " exchanges nothing while it trains",
+        ", expected one that pushes gradients or deltas; leave "
+        "--max-staleness out"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOneMemory(const Options& options, const Traits& traits) {
+  if (!traits.maps_center) return absl::OkStatus();
+  if (options.transport == "grpc" || options.transport == "shm") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--transport ", options.transport, ": trainer ", options.trainer,
+        " works in the memory of the center itself, expected inproc; use "
+        "monsoon train without --transport"));
+  }
+  if (options.servers != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--servers ", options.servers, ": trainer ", options.trainer,
+        " works in the memory of the center itself, expected 1"));
+  }
+  return absl::OkStatus();
+}
+
 // The shared fields hold everything but where the files of the data lie.
 std::string SharedValue(const OptionField& field, const Options& options) {
   const std::string value = field.Get(options);
@@ -177,7 +217,24 @@ absl::Status ResolveOptions(Options& options) {
   }
   RETURN_IF_ERROR(ResolveWire(traits, options));
   RETURN_IF_ERROR(CheckOverlap(options, traits));
+  RETURN_IF_ERROR(CheckStaleness(options, traits));
+  RETURN_IF_ERROR(CheckOneMemory(options, traits));
+  ASSIGN_OR_RETURN(
+      const auto optimizer,
+      MakeOptimizer(options.optimizer, static_cast<float>(options.lr)));
+  RETURN_IF_ERROR(CheckOptimizer(options.trainer, traits, *optimizer));
   return CheckWorkers(options, traits);
+}
+
+std::vector<std::string> WarningsOf(const Options& options) {
+  const absl::StatusOr<MadeTrainer> made = TrainerOf(options);
+  std::vector<std::string> warnings;
+  if (!made.ok()) return warnings;
+  for (const std::string& warning : made->warnings) {
+    warnings.push_back(
+        absl::StrCat("trainer ", options.trainer, ": ", warning));
+  }
+  return warnings;
 }
 
 absl::StatusOr<MadeTrainer> TrainerOf(const Options& options) {
@@ -225,6 +282,9 @@ void SettingsToSpec(const Options& options, pb::JobSpec& spec) {
   const WireNames wire = *ParseWire(options.wire);
   spec.set_push_code(wire.push);
   spec.set_reply_code(wire.reply);
+  if (options.max_staleness >= 0) {
+    spec.set_max_staleness(options.max_staleness);
+  }
 }
 
 absl::Status SettingsFromSpec(const pb::JobSpec& spec, Options& options) {
@@ -243,6 +303,10 @@ absl::Status SettingsFromSpec(const pb::JobSpec& spec, Options& options) {
   if (!options.given.contains("workers")) options.workers = spec.workers();
   if (!options.given.contains("wire")) {
     options.wire = absl::StrCat(PushCode(spec), ",", ReplyCode(spec));
+  }
+  if (!options.given.contains("max-staleness") && spec.has_max_staleness()) {
+    options.max_staleness =
+        static_cast<int>(std::min<int64_t>(spec.max_staleness(), 1 << 30));
   }
   // Another trainer has other keys: there the servers say what differs.
   if (options.trainer == spec.trainer()) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -38,7 +39,9 @@ struct Options {
   // How values travel: of pushes, and behind a comma of replies. Resolved, it
   // is one name where both are the same.
   std::string wire = "fp32";
-  bool overlap = false;  // exchanges run beside the next window
+  bool overlap = false;    // exchanges run beside the next window
+  int max_lead = -1;       // in clocks: exchanges; -1: no limit
+  int max_staleness = -1;  // in rounds of a shard; -1: no limit
   uint64_t seed = 1;
   std::string device = "auto";
   std::string transport = "auto";
@@ -55,6 +58,9 @@ struct Options {
 // checked without data: INVALID_ARGUMENT names flag, value and what is
 // accepted.
 absl::Status ResolveOptions(Options& options);
+
+// What resolved options allow and will hardly end well, a line each.
+std::vector<std::string> WarningsOf(const Options& options);
 
 // The trainer of resolved options, with every hyper-parameter in force.
 absl::StatusOr<MadeTrainer> TrainerOf(const Options& options);

@@ -40,6 +40,7 @@ absl::Status OverlapLink::Drain() {
   ended_->Wait(absl::InfiniteFuture());  // the link has a deadline
   ended_->Reset();
   is_under_way_ = false;
+  last_ = link_.last();
   if (!absl::IsInvalidArgument(status_)) return status_;
   const int64_t bad = FirstNotFinite(update_.span());
   if (bad < 0) return status_;
@@ -54,6 +55,7 @@ absl::Status OverlapLink::Drain() {
 absl::Status OverlapLink::Pull(Flat& center, Freshness need) {
   RETURN_IF_ERROR(Drain());
   RETURN_IF_ERROR(link_.Pull(center, need));
+  last_ = link_.last();
   next().CopyFrom(center);
   replica_.number("overlap/pulled") = 1;
   return absl::OkStatus();
@@ -61,7 +63,9 @@ absl::Status OverlapLink::Pull(Flat& center, Freshness need) {
 
 absl::Status OverlapLink::Push(const Flat& update, float weight) {
   RETURN_IF_ERROR(Drain());
-  return link_.Push(update, weight, TakeAccount());
+  RETURN_IF_ERROR(link_.Push(update, weight, TakeAccount()));
+  last_ = link_.last();
+  return absl::OkStatus();
 }
 
 ShardLink::Account OverlapLink::TakeAccount() {

@@ -33,6 +33,8 @@ class OverlapLink final : public Link {
   absl::Status Push(const Flat& update, float weight = 1) override;
   absl::Status PushPull(const Flat& update, Flat& reply, float weight = 1,
                         Freshness need = {}) override;
+  // Of the exchange whose answer was handed out last.
+  Answer last() const override { return last_; }
 
   // Waits for the exchange that is under way; what it, or one before, met.
   // OUT_OF_RANGE where the servers refused numbers that are not finite.
@@ -60,6 +62,7 @@ class OverlapLink final : public Link {
   bool is_under_way_ = false;
   bool stops_ = false;
   absl::Status status_;
+  Answer last_;
   const std::unique_ptr<Event> begun_, ended_;
   std::thread thread_;  // last: it uses all of the above
 };

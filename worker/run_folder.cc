@@ -6,9 +6,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "base/safetensors.h"
 #include "base/status_macros.h"
 #include "worker/config_file.h"
+#include "worker/saved_model.h"
 
 namespace monsoon {
 namespace {
@@ -69,12 +69,12 @@ absl::Status RunFolder::AddMetrics(const ProgressSample& sample) {
 
 absl::Status RunFolder::WriteModel(const Options& options,
                                    const ParameterLayout& layout,
-                                   const Flat& parameters) {
+                                   absl::Span<const Flat> members) {
   RETURN_IF_ERROR(Make());
-  return files_->Write(JoinPath(path_, "checkpoints/final.safetensors"),
-                       EncodeSafetensors(layout, parameters,
-                                         {{"model", options.model},
-                                          {"trainer", options.trainer}}));
+  return files_->Write(
+      JoinPath(path_, "checkpoints/final.safetensors"),
+      EncodeModel(layout, members,
+                  {{"model", options.model}, {"trainer", options.trainer}}));
 }
 
 absl::Status RunFolder::WriteSummary(const std::string& json) {

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/filesystem.h"
 #include "base/flat.h"
 #include "base/layout.h"
@@ -34,7 +35,7 @@ class RunFolder {
   // Adds a line to metrics.jsonl.
   absl::Status AddMetrics(const ProgressSample& sample);
   absl::Status WriteModel(const Options& options, const ParameterLayout& layout,
-                          const Flat& parameters);
+                          absl::Span<const Flat> members);
   // `json` is one line without its newline. Ends the run.
   absl::Status WriteSummary(const std::string& json);
 

@@ -21,6 +21,13 @@
 namespace monsoon {
 namespace {
 
+// Of a worker's own initial weights; rank 0's are the initial center.
+uint64_t OwnSeed(uint64_t seed, int rank) {
+  if (rank == 0) return seed;
+  return Random({seed, Random::kInitialize, static_cast<uint64_t>(rank)})
+      .Next();
+}
+
 // One worker's way through one job, in the order of the methods.
 class Session {
  public:
@@ -47,6 +54,8 @@ class Session {
   // Tells how it ended; rank 0 waits for the others and collects the outcome.
   absl::StatusOr<JobOutcome> End(const absl::Status& ended);
   absl::StatusOr<JobOutcome> Outcome();
+  // What the job has come to: see JobOutcome.
+  absl::StatusOr<std::vector<Flat>> Members();
   ShardLink::Config LinkConfig(int worker) const;
 
   Options options_;
@@ -135,7 +144,8 @@ ShardLink::Config Session::LinkConfig(int worker) const {
           .worker = worker,
           .incarnation = env_.incarnation,
           .wire = wire_,
-          .parameters = model_->layout().parameters()};
+          .parameters = model_->layout().parameters(),
+          .max_lead = options_.max_lead < 0 ? kUnbounded : options_.max_lead};
 }
 
 absl::Status Session::Initialize() {
@@ -144,9 +154,9 @@ absl::Status Session::Initialize() {
   if (options_.overlap) {
     overlap_ = std::make_unique<OverlapLink>(*link_, *replica_, env_.clock);
   }
-  if (rank_ != 0) return absl::OkStatus();
-  model_->Initialize(options_.seed, replica_->x);
-  return link_->Initialize(replica_->x);
+  // Everybody has a start of its own; who pulls the center forgets it.
+  model_->Initialize(OwnSeed(options_.seed, rank_), replica_->x);
+  return rank_ == 0 ? link_->Initialize(replica_->x) : absl::OkStatus();
 }
 
 absl::Status Session::Train() {
@@ -203,19 +213,33 @@ void Session::Count() {
                                   counters.staleness.end()};
 }
 
+absl::StatusOr<std::vector<Flat>> Session::Members() {
+  const Flat& x = replica_->x;
+  std::vector<Flat> members;
+  // What diverged is not kept: the center is finite, the replica may not be.
+  const bool are_replicas =
+      trainer_.trainer->traits().result == Result::kReplicas &&
+      AllFinite(x.span());
+  if (are_replicas && options_.workers == 1) {
+    members.push_back(x.Clone());
+    return members;
+  }
+  ShardLink observer(LinkConfig(-1), env_.clock);
+  for (int worker = 0; worker < (are_replicas ? options_.workers : 1);
+       ++worker) {
+    Flat& member = members.emplace_back(x.size());
+    RETURN_IF_ERROR(are_replicas ? observer.PullResult(worker, member)
+                                 : observer.Pull(member));
+  }
+  return members;
+}
+
 absl::StatusOr<JobOutcome> Session::Outcome() {
   JobOutcome outcome;
   outcome.options = options_;
   outcome.layout = model_->layout();
   if (rank_ == 0) {
-    const Flat& x = replica_->x;
-    outcome.parameters = x.Clone();
-    // What diverged is not kept: the center is finite, the replica may not be.
-    if (trainer_.trainer->traits().result == Result::kCenter ||
-        !AllFinite(x.span())) {
-      ShardLink observer(LinkConfig(-1), env_.clock);
-      RETURN_IF_ERROR(observer.Pull(outcome.parameters));
-    }
+    ASSIGN_OR_RETURN(outcome.members, Members());
   }
   RETURN_IF_ERROR(env_.servers[0]->GetJob({}, outcome.status));
   return outcome;

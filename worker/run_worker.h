@@ -40,12 +40,14 @@ struct JobOutcome {
   pb::JobStatus status;  // with the last report of every worker
   Options options;       // in force
   ParameterLayout layout;
-  Flat parameters;  // what is evaluated and saved; [P], finite
+  // What is evaluated and saved, each [P] and finite: the center, or the
+  // replicas, whose predictions are averaged. Empty but at rank 0.
+  std::vector<Flat> members;
 };
 
 // Takes part in a job as the worker `rank`: joins (rank 0 creates the job),
 // trains, reports. Rank 0 then waits for the others and returns the outcome;
-// other ranks return it without parameters. A training that diverged or was
+// other ranks return it without members. A training that diverged or was
 // interrupted is an outcome too (WorkerReport.state says so): the status is
 // for what prevents an outcome. INVALID_ARGUMENT: settings; NOT_FOUND and
 // DATA_LOSS: data; the rest: the job or its servers.

@@ -217,6 +217,19 @@ absl::Status ShardLink::Pull(Flat& center, Freshness need) {
   return Exchange(Request::PULL, nullptr, &center, 0, need, {});
 }
 
+absl::Status ShardLink::PullResult(int worker, Flat& x) {
+  result_of_ = worker;
+  absl::Status status = Pull(x);
+  result_of_ = -1;
+  return status;
+}
+
+absl::Status ShardLink::Map(Flat& x) {
+  if (config_.servers.size() != 1) return Link::Map(x);
+  return config_.servers[0]->Map(config_.job_id, config_.worker,
+                                 config_.incarnation, x);
+}
+
 absl::Status ShardLink::Push(const Flat& update, float weight) {
   return Push(update, weight, TakeAccount());
 }
@@ -237,10 +250,12 @@ absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,
 }
 
 ShardLink::Account ShardLink::TakeAccount() {
-  if (replica_ == nullptr || replica_->step == accounted_step_) return {};
+  if (replica_ == nullptr) return {};
+  const bool is_taken = replica_->step == accounted_step_;
   accounted_step_ = replica_->step;
-  return {.local_steps = replica_->pending,
-          .samples = replica_->pending_samples};
+  return {.local_steps = is_taken ? 0 : replica_->pending,
+          .samples = is_taken ? 0 : replica_->pending_samples,
+          .lr_factor = replica_->lr_factor()};
 }
 
 ShardLink::Counters ShardLink::counters() const {
@@ -252,6 +267,9 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                                  Flat* reply, float weight, Freshness need,
                                  const Account& account) {
   const bool pushes = kind == Request::PUSH || kind == Request::PUSH_PULL;
+  const bool waits = config_.worker >= 0 && reply != nullptr;
+  const int64_t max_lead =
+      waits ? std::min(need.max_lead, config_.max_lead) : need.max_lead;
   for (size_t place = 0; place < order_.size(); ++place) {
     const size_t i = order_[place];
     const ShardRange& range = config_.shards[i];
@@ -264,7 +282,8 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     request.set_incarnation(config_.incarnation);
     request.set_shard(static_cast<int>(i));
     request.set_rounds(need.rounds);
-    request.set_max_lead(need.max_lead == kUnbounded ? -1 : need.max_lead);
+    request.set_max_lead(max_lead == kUnbounded ? -1 : max_lead);
+    if (result_of_ >= 0) request.set_result_of(result_of_);
     if (pushes) {
       request.set_sequence(static_cast<uint64_t>(++sequences_[i]));
       request.set_weight(weight);
@@ -272,6 +291,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
       request.set_samples(account.samples);
       const bool is_behind = account.is_behind && !Mutant("fresh-base-claimed");
       request.set_base_version(is_behind ? versions_before_[i] : versions_[i]);
+      if (account.lr_factor != 1) request.set_lr_factor(account.lr_factor);
     }
     AddValues(*call, i, update, reply);
   }
@@ -384,7 +404,11 @@ void ShardLink::Count() {
   if (calls_.front()->reply.refused()) {
     counters_.samples_refused += request.samples();
   }
+  last_ = {.version = kUnbounded};
   for (const auto& call : calls_) {
+    last_.version = std::min(last_.version, call->reply.version());
+    last_.staleness = std::max(last_.staleness, call->reply.staleness());
+    last_.refused = last_.refused || call->reply.refused();
     counters_.bytes_up += static_cast<int64_t>(call->update.size());
     counters_.bytes_down += static_cast<int64_t>(call->reply_bytes());
     if (pushes) ++counters_.staleness[call->reply.staleness()];

@@ -39,6 +39,8 @@ class ShardLink final : public Link {
     int64_t parameters = kUnbounded;
     // How long one call may take in all, retries and waits included.
     absl::Duration timeout = absl::Seconds(60);
+    // Pulls wait as with this lead, where they would not wait for less.
+    int64_t max_lead = kUnbounded;
     // How often one call is sent to a shard at most.
     int attempts = 100;
   };
@@ -65,6 +67,11 @@ class ShardLink final : public Link {
   absl::Status Push(const Flat& update, float weight = 1) override;
   absl::Status PushPull(const Flat& update, Flat& reply, float weight = 1,
                         Freshness need = {}) override;
+  absl::Status Map(Flat& x) override;
+  Answer last() const override { return last_; }
+  // What `worker` has come to, for trainers whose result is the replicas.
+  // REQUIRES: an observer's link.
+  absl::Status PullResult(int worker, Flat& x);
 
   // What a push says beside its values.
   struct Account {
@@ -72,8 +79,9 @@ class ShardLink final : public Link {
     int64_t samples = 0;
     // Computed from the center that was handed out before the last one.
     bool is_behind = false;
+    float lr_factor = 1;
   };
-  // What is pending in the attached replica, once.
+  // What is pending in the attached replica, once, and its rate.
   Account TakeAccount();
   // For an account that was taken before: on any thread, while no other uses
   // the link.
@@ -118,6 +126,8 @@ class ShardLink final : public Link {
   Clock& clock_;
   Random jitter_;
   const Replica* replica_ = nullptr;
+  int result_of_ = -1;  // what PullResult asks for
+  Answer last_;
   int64_t accounted_step_ = 0;       // pending up to here was taken
   const std::vector<size_t> order_;  // in which shards are called
   std::vector<Coding> codings_;      // by shard; empty: all is float32

@@ -18,8 +18,11 @@ using Set = std::map<std::string, std::string>;
 struct Host {
   Host(const std::string& name, const Set& set, Values start)
       : made(*MakeTrainer(name, set, {})),
-        shard(0, static_cast<int64_t>(start.size()), 0, *made.trainer, 100, {},
-              RealClock()) {
+        shard(0, Flat(static_cast<int64_t>(start.size())), 0,
+              {.trainer = *made.trainer,
+               .samples = 100,
+               .wire = Wire{},
+               .clock = RealClock()}) {
     RecordedCall init(Request::INITIALIZE, 7, 0, std::move(start));
     shard.Exchange(init);
   }
@@ -45,7 +48,7 @@ struct Host {
 };
 
 TEST_CASE("A server rule that would make the center infinite is undone") {
-  const std::string rule = GENERATE(from_range(OptimizerNames()));
+  const std::string rule = GENERATE(from_range(ServerOptimizerNames()));
   CAPTURE(rule);
   const Set set = {
       {"form", "gradient"}, {"server_optimizer", rule}, {"server_lr", "1e30"}};
@@ -107,7 +110,11 @@ TEST_CASE("A round that would be infinite ends for all of its workers") {
   const bool departs = GENERATE(false, true);
   CAPTURE(departs);
   const Together trainer;
-  HostedShard shard(0, 1, 0, trainer, 100, {}, RealClock());
+  HostedShard shard(0, Flat(1), 0,
+                    {.trainer = trainer,
+                     .samples = 100,
+                     .wire = Wire{},
+                     .clock = RealClock()});
   RecordedCall init(Request::INITIALIZE, 7, 0, {3.3e38f});
   shard.Exchange(init);
   shard.SetLive({0, 1});

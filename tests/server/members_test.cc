@@ -110,7 +110,11 @@ TEST_CASE("A pull that a process left behind ends when it is replaced") {
 
 TEST_CASE("A shard itself refuses who was replaced after the job had looked") {
   const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
-  HostedShard shard(0, 1, 0, *made.trainer, 100, {}, RealClock());
+  HostedShard shard(0, Flat(1), 0,
+                    {.trainer = *made.trainer,
+                     .samples = 100,
+                     .wire = Wire{},
+                     .clock = RealClock()});
   RecordedCall init(Request::INITIALIZE, 7, 0, {8});
   shard.Exchange(init);
   shard.Enter(1, kPast);
@@ -136,7 +140,11 @@ TEST_CASE("A shard itself refuses who was replaced after the job had looked") {
 
 TEST_CASE("Who takes part is what was said last, whatever comes after it") {
   const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
-  HostedShard shard(0, 1, 0, *made.trainer, 100, {}, RealClock());
+  HostedShard shard(0, Flat(1), 0,
+                    {.trainer = *made.trainer,
+                     .samples = 100,
+                     .wire = Wire{},
+                     .clock = RealClock()});
   RecordedCall init(Request::INITIALIZE, 7, 0, {8});
   shard.Exchange(init);
   for (const uint64_t sequence : {1, 2}) {

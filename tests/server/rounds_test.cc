@@ -30,7 +30,12 @@ class Rounds final : public Trainer {
 };
 
 struct Fixture {
-  Fixture() : shard(0, 1, 0, trainer, 100, {}, RealClock()) {
+  Fixture()
+      : shard(0, Flat(1), 0,
+              {.trainer = trainer,
+               .samples = 100,
+               .wire = Wire{},
+               .clock = RealClock()}) {
     RecordedCall init(Request::INITIALIZE, 7, 0, {8});
     shard.Exchange(init);
   }

@@ -204,9 +204,12 @@ class ShardHost final : public ServerCalls {
       for (int i = 0; i < spec.shards_size(); ++i) {
         const pb::Shard& shard = spec.shards(i);
         shards_.push_back(std::make_unique<HostedShard>(
-            i, shard.size(),
+            i, Flat(shard.size()),
             StatisticsIn({shard.offset(), shard.size(), 0}, parameters),
-            *made_.trainer, spec.samples(), Wire{}, RealClock()));
+            HostedShard::Rules{.trainer = *made_.trainer,
+                               .samples = spec.samples(),
+                               .wire = Wire{},
+                               .clock = RealClock()}));
       }
     }
     return absl::OkStatus();

@@ -130,7 +130,7 @@ TEST_CASE("One worker's gradient Downpour is single, bit for bit",
 
 TEST_CASE("A server's rule takes the place of single's, bit for bit",
           "[trainers]") {
-  const std::string name = GENERATE(from_range(OptimizerNames()));
+  const std::string name = GENERATE(from_range(ServerOptimizerNames()));
   CAPTURE(name);
   ToyJob job{.trainer = "downpour",
              .set = {{"server_optimizer", name}},
@@ -235,26 +235,16 @@ TEST_CASE("A bad server rule or rate of Downpour is refused", "[trainers]") {
   CHECK_THAT(message("window", "0"), Catch::Contains("1 or more"));
 }
 
-// A link that nobody should call.
-class NoLink final : public Link {
- public:
-  absl::Status Pull(Flat&, Freshness) override { return Called(); }
-  absl::Status Push(const Flat&, float) override { return Called(); }
-  absl::Status PushPull(const Flat&, Flat&, float, Freshness) override {
-    return Called();
-  }
-
- private:
-  static absl::Status Called() { return absl::InternalError("called"); }
-};
-
 TEST_CASE("The gradient form refuses a local optimizer with a memory",
           "[trainers]") {
-  const MadeTrainer made = *MakeTrainer("downpour", {{"form", "gradient"}}, {});
-  const auto adam = *MakeOptimizer("adam", 0.1f);
-  Replica replica(0, 1, *adam);
-  NoLink link;
-  const absl::Status status = made.trainer->Start(replica, link);
+  const auto check = [](const std::string& form, const std::string& optimizer) {
+    const MadeTrainer made = *MakeTrainer("downpour", {{"form", form}}, {});
+    return CheckOptimizer("downpour", made.trainer->traits(),
+                          **MakeOptimizer(optimizer, 0.1f));
+  };
+  CHECK(check("gradient", "sgd").ok());
+  CHECK(check("delta", "adam").ok());
+  const absl::Status status = check("gradient", "adam");
   CHECK(status.code() == absl::StatusCode::kInvalidArgument);
   CHECK_THAT(std::string(status.message()), Catch::Contains("form=delta"));
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/trainers/scripted_cluster.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "base/status_macros.h"
 #include "server/server.h"
@@ -61,6 +63,12 @@ LocalRules RulesOf(const ToyJob& job) {
   LocalRules rules = job.rules;
   rules.workers = job.workers;
   return rules;
+}
+
+Flat StartOf(const ToyJob& job) {
+  Flat start(static_cast<int64_t>(job.start.size()));
+  std::copy(job.start.begin(), job.start.end(), start.data());
+  return start;
 }
 
 std::vector<float> Copy(const Flat& values) {
@@ -128,18 +136,23 @@ ToyGradient Constant(std::vector<float> by_worker) {
 class ScriptedCluster::Worker {
  public:
   Worker(const ToyJob& job, const Trainer& trainer, const Optimizer& optimizer,
-         const ShardLink::Config& config)
+         const ShardLink::Config& config, TurnClock& clock)
       : replica(config.worker, LayoutOf(job), optimizer, RulesOf(job)),
-        link(config, RealClock()),
+        link(config, clock),
         source(config.worker, job, replica),
-        loop(trainer, replica, link, source) {
+        loop(trainer, replica, link, source),
+        actor(clock) {
     link.Attach(replica);
+    replica.x.CopyFrom(StartOf(job));
   }
 
   Replica replica;
   ShardLink link;
   ToySource source;
   TrainingLoop loop;
+  bool has_left = false;
+  absl::Status status;  // of what it did last
+  TurnClock::Actor actor;
 };
 
 ScriptedCluster::ScriptedCluster(const ToyJob& job)
@@ -152,18 +165,64 @@ ScriptedCluster::ScriptedCluster(const ToyJob& job)
   }
   for (int rank = 0; rank < job_.workers; ++rank) {
     Join(rank);
-    workers_.push_back(std::make_unique<Worker>(job_, *made_.trainer,
-                                                *optimizer_, LinkConfig(rank)));
-    if (rank == 0) {
-      Flat start(static_cast<int64_t>(job_.start.size()));
-      std::copy(job_.start.begin(), job_.start.end(), start.data());
-      Must(workers_[0]->link.Initialize(start));
-    }
+    workers_.push_back(std::make_unique<Worker>(
+        job_, *made_.trainer, *optimizer_, LinkConfig(rank), clock_));
+    if (rank != 0) continue;
+    Must(
+        Act(0, [this] { return workers_[0]->link.Initialize(StartOf(job_)); }));
   }
-  for (auto& worker : workers_) Must(worker->loop.Start());
+  for (int rank = 0; rank < job_.workers; ++rank) {
+    Must(Act(rank, [this, rank] { return worker_of(rank).loop.Start(); }));
+  }
 }
 
-ScriptedCluster::~ScriptedCluster() = default;
+ScriptedCluster::~ScriptedCluster() {
+  for (int rank = 0; rank < job_.workers; ++rank) {
+    if (!IsWaiting(rank)) Leave(rank).IgnoreError();
+  }
+  // Who waits even now is told that the job is over.
+  for (int rank = 0; rank < job_.workers; ++rank) {
+    if (IsWaiting(rank)) Leave(rank).IgnoreError();
+  }
+}
+
+ScriptedCluster::Worker& ScriptedCluster::worker_of(int rank) const {
+  return *workers_.at(static_cast<size_t>(rank));
+}
+
+bool ScriptedCluster::IsWaiting(int worker) const {
+  return worker_of(worker).actor.is_busy();
+}
+
+absl::Status ScriptedCluster::Act(int rank,
+                                  const std::function<absl::Status()>& action) {
+  Worker& worker = worker_of(rank);
+  worker.actor.Act([&worker, action] { worker.status = action(); });
+  if (worker.actor.is_busy()) return absl::OkStatus();
+  return worker.status;
+}
+
+absl::Status ScriptedCluster::Leave(int rank) {
+  Worker& worker = worker_of(rank);
+  if (std::exchange(worker.has_left, true)) return absl::OkStatus();
+  pb::ReportRequest request;
+  request.set_job_id(kJobId);
+  request.set_worker(rank);
+  request.set_incarnation(static_cast<uint64_t>(rank) + 1);
+  const bool waits = worker.actor.is_busy();
+  request.mutable_report()->set_state(waits ? pb::INTERRUPTED : pb::DONE);
+  request.mutable_report()->set_message(waits ? "the test is over" : "");
+  // On a worker's thread, so that whoever it wakes has gone on afterwards.
+  TurnClock::Actor teller(clock_);
+  absl::Status told;
+  teller.Act([&] {
+    for (const auto& server : servers_) {
+      pb::ReportReply reply;
+      told.Update(server->Report(request, reply));
+    }
+  });
+  return told;
+}
 
 void ScriptedCluster::Join(int worker) {
   pb::JoinRequest request;
@@ -180,6 +239,9 @@ void ScriptedCluster::Join(int worker) {
   spec.set_servers(job_.servers);
   spec.set_workers(job_.workers);
   spec.set_samples(100);
+  if (job_.max_staleness != kUnbounded) {
+    spec.set_max_staleness(job_.max_staleness);
+  }
   for (int i = 0; i < job_.servers; ++i) {
     request.set_server_index(i);
     pb::JoinReply reply;
@@ -194,6 +256,7 @@ ShardLink::Config ScriptedCluster::LinkConfig(int worker) const {
   config.job_id = kJobId;
   config.worker = worker;
   config.incarnation = static_cast<uint64_t>(worker) + 1;
+  config.max_lead = job_.max_lead;
   return config;
 }
 
@@ -201,23 +264,49 @@ void ScriptedCluster::Run(const std::vector<int>& schedule) {
   for (int worker : schedule) Must(Step(worker));
 }
 
+void ScriptedCluster::RunReady(const std::vector<int>& schedule) {
+  for (int worker : schedule) {
+    if (!IsWaiting(worker)) Must(Step(worker));
+  }
+}
+
 absl::Status ScriptedCluster::Step(int worker) {
-  return workers_.at(static_cast<size_t>(worker))->loop.Next().status();
+  INFO("worker " << worker << " still waits for others");
+  REQUIRE_FALSE(IsWaiting(worker));
+  Must(worker_of(worker).status);  // of what it waited for meanwhile
+  return Act(worker, [&] { return worker_of(worker).loop.Next().status(); });
 }
 
 void ScriptedCluster::RoundRobin(int64_t rounds) {
   for (int64_t i = 0; i < rounds; ++i) {
-    for (int worker = 0; worker < job_.workers; ++worker) Run({worker});
+    for (int worker = 0; worker < job_.workers; ++worker) RunReady({worker});
   }
 }
 
 void ScriptedCluster::End(int worker) {
-  workers_.at(static_cast<size_t>(worker))->source.ended = true;
+  worker_of(worker).source.ended = true;
   Run({worker});
+  if (!IsWaiting(worker)) Must(Leave(worker));
 }
 
 void ScriptedCluster::EndAll() {
-  for (int worker = 0; worker < job_.workers; ++worker) End(worker);
+  // Every pass lets at least one go that the others waited for.
+  for (int pass = 0; pass <= 2 * job_.workers; ++pass) {
+    for (int rank = 0; rank < job_.workers; ++rank) {
+      Worker& worker = worker_of(rank);
+      if (worker.has_left || IsWaiting(rank)) continue;
+      if (!worker.source.ended) {
+        End(rank);
+      } else {
+        Must(worker.status);
+        Must(Leave(rank));
+      }
+    }
+  }
+  for (int rank = 0; rank < job_.workers; ++rank) {
+    INFO("worker " << rank << " waits for ever");
+    REQUIRE(worker_of(rank).has_left);
+  }
 }
 
 absl::Status ScriptedCluster::RunThreads(int64_t steps) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "tests/trainers/turn_clock.h"
 #include "trainers/trainer.h"
 #include "transport/server_calls.h"
 #include "worker/shard_link.h"
@@ -40,7 +41,9 @@ struct ToyJob {
   int servers = 1;  // at most as many as shards
   std::string optimizer = "sgd";
   float lr = 0.5f;
-  std::vector<float> start;  // the initial center, [P]
+  int64_t max_lead = kUnbounded;       // --max-lead
+  int64_t max_staleness = kUnbounded;  // --max-staleness
+  std::vector<float> start;            // the initial center, [P]
   ToyGradient gradient;
   // Of `start`, the last are statistics, and what is in front of them decays
   // only if it is no bias.
@@ -54,20 +57,27 @@ struct ToyJob {
 
 // Real servers, real links, the real training loop and trainer in one process,
 // and a script in place of time: workers take steps in the order in which the
-// test names them. Assertions inside: main thread only.
+// test names them, one at a time. Assertions inside: main thread only.
 class ScriptedCluster {
  public:
   // All workers have joined and started, in the order of their ranks.
   explicit ScriptedCluster(const ToyJob& job);
   ~ScriptedCluster();
 
-  // One local step of each worker named, with the exchange when it is due.
+  // One local step of each worker named, with the exchange when it is due. A
+  // worker whose exchange waits for others is left waiting, and goes on when
+  // they let it; until then it takes no step.
   void Run(const std::vector<int>& schedule);
+  // The same, but passes over workers that wait.
+  void RunReady(const std::vector<int>& schedule);
   void RoundRobin(int64_t rounds);
-  // One step of a worker that may fail.
+  // One step of a worker that may fail. OK if it waits.
   absl::Status Step(int worker);
-  // The worker's data have ended: its tail is exchanged.
+  // Its exchange, or its start, waits for others.
+  bool IsWaiting(int worker) const;
+  // The worker's data have ended: its tail is exchanged, and it leaves the job.
   void End(int worker);
+  // All that have not ended, each as soon as it does not wait.
   void EndAll();
   // Every worker on a thread of its own: `steps` steps and the tail. Returns
   // the first failure.
@@ -89,9 +99,15 @@ class ScriptedCluster {
  private:
   class Worker;
 
+  // The worker does it, on its own thread; OK if it waits.
+  absl::Status Act(int worker, const std::function<absl::Status()>& action);
+  // Tells the servers that it has ended; if it waits, that all is over.
+  absl::Status Leave(int rank);
+  Worker& worker_of(int rank) const;
   void Join(int worker);
   ShardLink::Config LinkConfig(int worker) const;
 
+  TurnClock clock_;
   const ToyJob job_;
   const MadeTrainer made_;
   const std::unique_ptr<Optimizer> optimizer_;

@@ -35,8 +35,30 @@ TEST_CASE("A slot starts as zeros and stays where it is") {
   CHECK(&slots.vector("velocity") == &velocity);
   CHECK(slots.vector("velocity")[2] == 5);
   CHECK(slots.number("steps") == 0);
-  slots.Erase("velocity");
-  CHECK(slots.vector("velocity")[2] == 0);
+}
+
+TEST_CASE("The slots of one worker are forgotten, and no other's") {
+  Slots slots(1);
+  for (const char* name : {"seen/1", "seen/11", "proxy/1", "mean"}) {
+    slots.vector(name)[0] = 5;
+  }
+  slots.EraseSuffix("/1");
+  CHECK_FALSE(slots.has("seen/1"));
+  CHECK_FALSE(slots.has("proxy/1"));
+  CHECK(slots.vector("seen/11")[0] == 5);
+  CHECK(slots.vector("mean")[0] == 5);
+}
+
+TEST_CASE("A change that is undone leaves no new slot behind") {
+  Shard shard(1);
+  shard.center[0] = 3;
+  CHECK_FALSE(shard.Try([&] {
+    CHECK(shard.seen(0)[0] == 3);
+    shard.center[0] = std::numeric_limits<float>::infinity();
+  }));
+  CHECK(shard.center[0] == 3);
+  CHECK_FALSE(shard.slots.has("seen/0"));
+  CHECK(shard.seen(0)[0] == 3);
 }
 
 TEST_CASE("Slots come back as they were saved, and others are forgotten") {

@@ -69,8 +69,8 @@ TEST_CASE("Every trainer learns, uses every sample once, on 1 and 3 servers") {
       if (trainer != "single")
         CHECK(status.samples_applied() == kEpochs * 2003);
       CHECK(status.elapsed_s() > 0);
-      CHECK(AllFinite(outcomes[0]->parameters.span()));
-      const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->parameters);
+      CHECK(AllFinite(outcomes[0]->members.at(0).span()));
+      const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->members);
       REQUIRE(evaluation.ok());
       CHECK(evaluation->accuracy > kLearnt);
     }
@@ -91,7 +91,7 @@ TEST_CASE("Every trainer learns by a schedule, with decay and clipping") {
     INFO(trainer << ": " << outcomes[0].status());
     REQUIRE(outcomes[0].ok());
     CHECK(Samples(outcomes[0]->status) == kEpochs * 2003);
-    const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->parameters);
+    const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->members);
     REQUIRE(evaluation.ok());
     CHECK(evaluation->accuracy > kLearnt);
   }
@@ -111,7 +111,7 @@ TEST_CASE("Trainers learn while their exchanges overlap, and lose no sample") {
     CHECK(status.stop_state() == pb::RUNNING);
     CHECK(Samples(status) == kEpochs * 2003);
     CHECK(status.samples_applied() == kEpochs * 2003);
-    const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->parameters);
+    const auto evaluation = Evaluate("mlp:32", data, outcomes[0]->members);
     REQUIRE(evaluation.ok());
     CHECK(evaluation->accuracy > kLearnt);
   }
@@ -143,7 +143,7 @@ TEST_CASE("A server's rate that no center survives is a divergence") {
   auto outcomes = RunLocalJob(options, local.calls, data, kNoStop);
   REQUIRE(outcomes[0].ok());
   CHECK(outcomes[0]->status.stop_state() == pb::DIVERGED);
-  CHECK(AllFinite(outcomes[0]->parameters.span()));
+  CHECK(AllFinite(outcomes[0]->members.at(0).span()));
 }
 
 TEST_CASE("The sequential trainer gives the same bits twice") {
@@ -154,7 +154,7 @@ TEST_CASE("The sequential trainer gives the same bits twice") {
     auto outcomes =
         RunLocalJob(TinyJob("single", 1), local.calls, data, kNoStop);
     REQUIRE(outcomes[0].ok());
-    results.push_back(std::move(outcomes[0]->parameters));
+    results.push_back(std::move(outcomes[0]->members.at(0)));
   }
   CHECK(std::memcmp(results[0].data(), results[1].data(),
                     static_cast<size_t>(results[0].size()) * 4) == 0);
@@ -174,8 +174,8 @@ TEST_CASE("A training that diverges ends with the reason and a finite center") {
     CHECK(status.stop_state() == pb::DIVERGED);
     CHECK_THAT(status.stop(), Contains("worker") && Contains("step") &&
                                   Contains("--lr") && Contains(trainer));
-    CHECK(!outcomes[0]->parameters.empty());
-    CHECK(AllFinite(outcomes[0]->parameters.span()));
+    CHECK(!outcomes[0]->members.empty());
+    CHECK(AllFinite(outcomes[0]->members.at(0).span()));
   }
 }
 
@@ -217,7 +217,7 @@ TEST_CASE("A signal ends all workers, and the center is kept") {
   signal.join();
   REQUIRE(outcomes[0].ok());
   CHECK(outcomes[0]->status.stop_state() == pb::INTERRUPTED);
-  CHECK(!outcomes[0]->parameters.empty());
+  CHECK(!outcomes[0]->members.empty());
 }
 
 TEST_CASE("A worker that never comes is named in time") {

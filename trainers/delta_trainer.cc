@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainers/delta_trainer.h"
+
+#include "base/status_macros.h"
+
+namespace monsoon {
+
+int64_t DeltaTrainer::Window(Hyperparameters& hyper, int64_t fallback,
+                             const std::string& help) {
+  return hyper.Count("window", fallback, 1, help);
+}
+
+absl::Status DeltaTrainer::Exchange(Replica& r, Link& link) const {
+  const auto share =
+      need_.rounds > 0 ? Replica::Share::kMean : Replica::Share::kSum;
+  Flat& center = r.TakeWay(Divisor(r), share);
+  RETURN_IF_ERROR(link.PushPull(center, center, Weight(r), need_));
+  r.x.CopyFrom(center);
+  return absl::OkStatus();
+}
+
+}  // namespace monsoon

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainers/federated.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status_macros.h"
+
+namespace monsoon {
+namespace {
+
+// SplitMix64's last steps (Steele, Lea, Flood 2014).
+uint64_t Mixed(uint64_t z) {
+  z += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+int64_t CohortSize(Hyperparameters& hyper) {
+  const double fraction =
+      hyper.Number("fraction", 1, {.min = 0, .max = 1, .min_open = true},
+                   "C: the part of the workers that takes part in a round");
+  const double size = fraction * hyper.facts().workers + 1e-6;
+  return std::max<int64_t>(1, static_cast<int64_t>(size));
+}
+
+}  // namespace
+
+Federated::Federated(Hyperparameters& hyper)
+    : RoundTrainer(kUnbounded),
+      workers_(hyper.facts().workers),
+      cohort_(CohortSize(hyper)),
+      local_epochs_(hyper.Number("local_epochs", 1,
+                                 {.min = 0, .min_open = true},
+                                 "E: passes of a worker over its own data in "
+                                 "one round")),
+      seed_(static_cast<uint64_t>(
+          hyper.Count("cohort_seed", static_cast<int64_t>(hyper.facts().seed),
+                      0, "draws the cohorts; --seed by default"))) {}
+
+bool Federated::IsInCohort(int64_t round, int worker) const {
+  if (cohort_ >= workers_) return true;
+  const uint64_t key = Mixed(Mixed(seed_) + static_cast<uint64_t>(round));
+  const auto rank = [key](int of) {
+    return std::pair(Mixed(key + static_cast<uint64_t>(of)), of);
+  };
+  int64_t before = 0;
+  for (int other = 0; other < workers_; ++other) {
+    if (rank(other) < rank(worker)) ++before;
+  }
+  return before < cohort_;
+}
+
+int Federated::Quorum(int64_t round, absl::Span<const int> live) const {
+  return static_cast<int>(
+      std::count_if(live.begin(), live.end(),
+                    [&](int worker) { return IsInCohort(round, worker); }));
+}
+
+absl::Status Federated::Start(Replica& r, Link& link) const {
+  RETURN_IF_ERROR(RoundTrainer::Start(r, link));
+  return AwaitTurn(r, link);
+}
+
+bool Federated::Due(const Replica& r) const {
+  return r.pending_epochs() >= local_epochs_ * (1 - 1e-9);
+}
+
+absl::Status Federated::Exchange(Replica& r, Link& link) const {
+  RETURN_IF_ERROR(RoundTrainer::Exchange(r, link));
+  return AwaitTurn(r, link);
+}
+
+absl::Status Federated::AwaitTurn(Replica& r, Link& link) const {
+  bool waited = false;
+  while (!IsInCohort(link.last().version, r.worker)) {
+    RETURN_IF_ERROR(link.Pull(r.x, {.rounds = 1}));
+    waited = true;
+  }
+  if (waited) r.KeepCenter(r.x);
+  return absl::OkStatus();
+}
+
+}  // namespace monsoon
