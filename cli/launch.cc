@@ -46,7 +46,10 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags) {
         "or "
         "`monsoon train` for everything in one process");
   }
-  return ResolveOptions(flags.options);
+  RETURN_IF_ERROR(ResolveOptions(flags.options));
+  RETURN_IF_ERROR(CheckSeparateProcesses(flags.options));
+  PrintWarnings(kProgram, flags.options);
+  return absl::OkStatus();
 }
 
 // Rank 0's summary, completed with what only the parent knows; one of zeros

@@ -34,6 +34,7 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags) {
   RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
   if (!flags.help.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(ResolveOptions(flags.options));
+  PrintWarnings(kProgram, flags.options);
   return ResolveTransport(flags.options);
 }
 

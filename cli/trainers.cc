@@ -46,17 +46,29 @@ std::string WorkersText(const Traits& traits) {
   return absl::StrCat(traits.min_workers, " or more workers");
 }
 
+std::string StepText(const Traits& traits) {
+  switch (traits.local_step) {
+    case LocalStep::kAny:
+      return "local steps of any optimizer";
+    case LocalStep::kPlain:
+      return "local steps of sgd";
+    case LocalStep::kNone:
+      return "no local steps";
+  }
+  return "";
+}
+
 std::string ToText(const Described& d) {
   std::string text = absl::StrFormat(
       "%s: %s\n  equation   %s\n  source     %s\n"
       "  optimizer  %s, lr %s\n"
-      "  traits     pushes %s, is answered %s, %s, result is %s, %s\n",
+      "  traits     pushes %s, is answered %s, %s, result is %s, %s, %s\n",
       d.name, d.entry.title, d.entry.equation, d.entry.source,
       d.entry.optimizer, ShortestDecimal(AsWritten(d.entry.lr)),
       PayloadName(d.traits.pushes), PayloadName(d.traits.replies),
       d.traits.synchronous ? "synchronous" : "asynchronous",
       d.traits.result == Result::kCenter ? "the center" : "the replicas",
-      WorkersText(d.traits));
+      StepText(d.traits), WorkersText(d.traits));
   for (const Hyperparameters::Declared& hyper : d.hyper) {
     absl::StrAppend(&text, "  --set ", hyper.key, "=", hyper.fallback, "  ",
                     hyper.help, " (", hyper.type, ": ", hyper.accepted, ")\n");
@@ -75,6 +87,9 @@ Json ToJson(const Described& d) {
   json["pushes"] = PayloadName(d.traits.pushes);
   json["replies"] = PayloadName(d.traits.replies);
   json["synchronous"] = d.traits.synchronous;
+  json["local_step"] = d.traits.local_step == LocalStep::kAny     ? "any"
+                       : d.traits.local_step == LocalStep::kPlain ? "plain"
+                                                                  : "none";
   json["result"] = d.traits.result == Result::kCenter ? "center" : "replicas";
   json["min_workers"] = d.traits.min_workers;
   json["max_workers"] = d.traits.max_workers == Traits().max_workers

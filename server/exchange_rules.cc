@@ -107,4 +107,12 @@ absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
                    ", expected finite numbers; nothing was applied"));
 }
 
+absl::Status Diverges(int worker, int index, double largest) {
+  return absl::OutOfRangeError(absl::StrCat(
+      Sender(worker, index),
+      "training diverged: an update that is finite itself (up to ", largest,
+      ") would make the center infinite, expected a finite center; nothing ",
+      "was applied; lower the learning rate (--lr, server_lr)"));
+}
+
 }  // namespace monsoon

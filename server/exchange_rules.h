@@ -33,5 +33,8 @@ absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
 // values is not finite.
 absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
                                   int index);
+// OUT_OF_RANGE: the update, whose largest magnitude is `largest`, would make
+// the center infinite.
+absl::Status Diverges(int worker, int index, double largest);
 
 }  // namespace monsoon

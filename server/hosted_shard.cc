@@ -63,9 +63,10 @@ void HostedShard::Exchange(ExchangeCall& call) {
 }
 
 void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
-  absl::Status sender = CheckSender(call.request);
-  if (!sender.ok()) {
-    ready.push_back({&call, std::move(sender), {}});
+  absl::Status checked = CheckSender(call.request);
+  checked.Update(CheckBase(call.request));
+  if (!checked.ok()) {
+    ready.push_back({&call, std::move(checked), {}});
   } else if (call.request.kind() == Request::INITIALIZE) {
     Initialize(call, ready);
   } else if (Pushes(call.request)) {
@@ -98,6 +99,17 @@ absl::Status HostedShard::CheckSender(const Request& request) const {
                    "call was applied"));
 }
 
+absl::Status HostedShard::CheckBase(const Request& request) const {
+  const int64_t base = request.base_version();
+  if ((base >= 0 && base <= shard_.version) || Mutant("any-base-accepted")) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      Sender(request.worker(), index_), "the worker goes by version ", base,
+      " of the center (base_version), expected 0 to ", shard_.version,
+      ", which it has had"));
+}
+
 absl::Status HostedShard::CheckPush(const Request& request,
                                     const Peer& peer) const {
   if (!stopped_.ok()) return stopped_;
@@ -106,13 +118,6 @@ absl::Status HostedShard::CheckPush(const Request& request,
     return absl::FailedPreconditionError(
         absl::StrCat(Sender(request.worker(), index_),
                      "pushed before the initial center came; pull first"));
-  }
-  const int64_t base = request.base_version();
-  if ((base < 0 || base > shard_.version) && !Mutant("any-base-accepted")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        Sender(request.worker(), index_), "the update was computed from ",
-        "version ", base, " (base_version), expected 0 to ", shard_.version,
-        ", which the center has"));
   }
   if (sequence == peer.sequence + 1 ||
       (sequence == peer.sequence && sequence > 0 &&
@@ -221,14 +226,6 @@ absl::Status HostedShard::Admit(const Update& update, float largest) {
   return is_round ? Gather(worth, worth_largest) : Apply(worth, worth_largest);
 }
 
-absl::Status HostedShard::Diverges(const Update& update, double largest) const {
-  return absl::OutOfRangeError(absl::StrCat(
-      Sender(update.worker, index_),
-      "training diverged: an update that is finite itself (up to ", largest,
-      ") would make the center infinite, expected a finite center; nothing ",
-      "was applied; lower the learning rate (--lr, server_lr)"));
-}
-
 absl::Status HostedShard::Apply(const Update& update, double largest) {
   // Where the center cannot come near infinity, there is nothing to check.
   const double reach = double{reach_} * std::max(1.0f, update.lr_factor);
@@ -247,7 +244,7 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
       trainer_.Apply(update, shard_);
     };
     if (Mutant("applied-before-checked")) apply();
-    if (!shard_.Try(apply)) return Diverges(update, largest);
+    if (!shard_.Try(apply)) return Diverges(update.worker, index_, largest);
     bound_ = std::numeric_limits<double>::infinity();  // not known
   }
   ++shard_.version;
@@ -258,7 +255,7 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
 
 absl::Status HostedShard::Gather(const Update& update, double largest) {
   if (!(round_.bound() + double{update.weight} * largest < kSafe)) {
-    return Diverges(update, largest);
+    return Diverges(update.worker, index_, largest);
   }
   round_.Add(update, largest);
   return CloseRounds();
@@ -292,10 +289,16 @@ bool HostedShard::AwaitsRound() const {
                          });
 }
 
+// From the version that the worker says it has: what this shard has answered
+// last may never have arrived.
 bool HostedShard::HasRounds(const ExchangeCall& call) const {
-  const auto it = peers_.find(call.request.worker());
-  const int64_t base = it == peers_.end() ? 0 : it->second.base;
-  return shard_.version >= base + call.request.rounds();
+  const Request& request = call.request;
+  const auto it = peers_.find(request.worker());
+  int64_t base = it == peers_.end() ? 0 : it->second.base;
+  if (request.has_base_version() && !Mutant("rounds-from-last-answer")) {
+    base = request.base_version();
+  }
+  return shard_.version >= base + request.rounds();
 }
 
 bool HostedShard::MayAnswer(const ExchangeCall& call) const {
@@ -313,9 +316,14 @@ bool HostedShard::MayAnswer(const ExchangeCall& call) const {
 }
 
 const Flat& HostedShard::Pulled(const Request& request) {
-  return request.has_result_of()
-             ? trainer_.ReplicaOf(request.result_of(), shard_)
-             : shard_.center;
+  if (request.has_result_of()) {
+    return trainer_.ReplicaOf(request.result_of(), shard_);
+  }
+  if (!Pushes(request) || peers_[request.worker()].refused) {
+    return shard_.center;
+  }
+  return trainer_.Reply({.value = shard_.center, .worker = request.worker()},
+                        shard_);
 }
 
 void HostedShard::AnswerParked(ReadyCalls& ready) {

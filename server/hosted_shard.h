@@ -94,8 +94,10 @@ class HostedShard {
   // The sender is the present process of its rank, or an observer.
   absl::Status CheckSender(const pb::ExchangeRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The push may be served now: it is the worker's next, or its last again, and
-  // its base is one that the shard has had.
+  // The version that the worker goes by is one that the shard has had.
+  absl::Status CheckBase(const pb::ExchangeRequest& request) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The push may be served now: it is the worker's next, or its last again.
   absl::Status CheckPush(const pb::ExchangeRequest& request,
                          const Peer& peer) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -115,7 +117,6 @@ class HostedShard {
   // A round that cannot be applied stops the shard: its pushes were accepted.
   // One in which nobody is to push passes when somebody waits for the next.
   absl::Status CloseRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status Diverges(const Update& update, double largest) const;
   // The call's center is as many rounds on as it wants.
   bool HasRounds(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

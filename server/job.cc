@@ -138,15 +138,15 @@ absl::Status Job::Join(const pb::JoinRequest& request) {
         "has it as number ", request.server_index(),
         "; give --servers in the same order to all workers"));
   }
-  std::vector<int> live;
-  int64_t change = 0;
+  std::optional<LiveChange> change;
   {
     absl::MutexLock lock(&mu_);
     RETURN_IF_ERROR(Admit(request));
-    live = Live();
-    change = ++changes_;
+    // Also where it is who it was: its past self's calls end now.
+    told_ = Live();
+    change = LiveChange{told_, ++changes_};
   }
-  for (auto& [index, shard] : shards_) shard->SetLive(live, change);
+  Tell(change);
   return absl::OkStatus();
 }
 
@@ -208,49 +208,70 @@ absl::Status Job::Check(int worker, uint64_t incarnation) {
 std::vector<int> Job::Live() const {
   std::vector<int> live;
   for (const auto& [worker, member] : members_) {
-    if (member.report.state() == pb::RUNNING) live.push_back(worker);
+    const bool is_silent = clock_.Now() - member.heard >= lease_ &&
+                           !Mutant("silent-counts-as-living");
+    if (member.report.state() == pb::RUNNING && !is_silent) {
+      live.push_back(worker);
+    }
   }
   return live;
 }
 
+std::optional<Job::LiveChange> Job::Changed() {
+  std::vector<int> live = Live();
+  if (live == told_) return std::nullopt;
+  told_ = live;
+  return LiveChange{std::move(live), ++changes_};
+}
+
+void Job::Tell(const std::optional<LiveChange>& change) {
+  if (!change) return;
+  for (auto& [index, shard] : shards_) {
+    shard->SetLive(change->live, change->number);
+  }
+}
+
 absl::Status Job::Report(const pb::ReportRequest& request,
                          pb::ReportReply& reply) {
-  bool left = false;
   bool stopped = false;
-  std::vector<int> live;
-  int64_t change = 0;
+  std::optional<LiveChange> change;
   {
     absl::MutexLock lock(&mu_);
     RETURN_IF_ERROR(Check(request.worker(), request.incarnation()));
+    if (request.has_report()) stopped = Take(request);
     reply.set_stop(stop_);
-    if (!request.has_report()) return absl::OkStatus();
-    Member& member = members_[request.worker()];
-    if (IsLate(request.report(), member.report) &&
-        !Mutant("late-report-counts")) {
-      return absl::OkStatus();
-    }
-    const pb::WorkerState state = request.report().state();
-    left = member.report.state() == pb::RUNNING && state != pb::RUNNING;
-    // Who was done and waits for the others may still be interrupted.
-    const bool ends = left || member.report.keeps_job();
-    member.report = request.report();
-    if (left) last_end_ = clock_.Now();
-    if (ends && state != pb::RUNNING && state != pb::DONE &&
-        stop_state_ == pb::RUNNING) {
-      stop_state_ = state;
-      stop_ = absl::StrCat("worker ", request.worker(), ": ",
-                           request.report().message());
-      stopped = true;
-    }
-    live = Live();
-    change = ++changes_;
-    reply.set_stop(stop_);
+    // Whoever shows that it lives may find that another has not, for long.
+    change = Changed();
   }
+  Tell(change);
+  if (!stopped) return absl::OkStatus();
   for (auto& [index, shard] : shards_) {
-    if (left) shard->SetLive(live, change);
-    if (stopped) shard->Stop(absl::AbortedError(reply.stop()));
+    shard->Stop(absl::AbortedError(reply.stop()));
   }
   return absl::OkStatus();
+}
+
+bool Job::Take(const pb::ReportRequest& request) {
+  Member& member = members_[request.worker()];
+  if (IsLate(request.report(), member.report) &&
+      !Mutant("late-report-counts")) {
+    return false;
+  }
+  const pb::WorkerState state = request.report().state();
+  const bool left =
+      member.report.state() == pb::RUNNING && state != pb::RUNNING;
+  // Who was done and waits for the others may still be interrupted.
+  const bool ends = left || member.report.keeps_job();
+  member.report = request.report();
+  if (left) last_end_ = clock_.Now();
+  if (!ends || state == pb::RUNNING || state == pb::DONE ||
+      stop_state_ != pb::RUNNING) {
+    return false;
+  }
+  stop_state_ = state;
+  stop_ = absl::StrCat("worker ", request.worker(), ": ",
+                       request.report().message());
+  return true;
 }
 
 HostedShard* Job::FindShard(int index) const {
@@ -262,6 +283,7 @@ void Job::Exchange(ExchangeCall& call) {
   const pb::ExchangeRequest& request = call.request;
   HostedShard* shard = FindShard(request.shard());
   absl::Status status;
+  std::optional<LiveChange> change;
   if (shard == nullptr) {
     std::vector<int> here;
     for (const auto& [index, held] : shards_) here.push_back(index);
@@ -274,7 +296,13 @@ void Job::Exchange(ExchangeCall& call) {
     absl::MutexLock lock(&mu_);
     status = Check(request.worker(), request.incarnation());
     if (status.ok() && !stop_.empty()) status = absl::AbortedError(stop_);
+    // It was silent for long, and is back.
+    if (status.ok() &&
+        !std::binary_search(told_.begin(), told_.end(), request.worker())) {
+      change = Changed();
+    }
   }
+  Tell(change);
   if (!status.ok()) {
     call.Finish(std::move(status), {});
     return;

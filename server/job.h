@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -62,10 +63,22 @@ class Job {
   // The worker is a member, under this incarnation; it has been heard.
   absl::Status Check(int worker, uint64_t incarnation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the report of a member; true: the job stops because of it.
+  bool Take(const pb::ReportRequest& request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes in a process for its rank, if that is free.
   absl::Status Admit(const pb::JoinRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The ranks that run and were heard of within the lease, sorted.
   std::vector<int> Live() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Who takes part, as the shards are to be told; without the lock.
+  struct LiveChange {
+    std::vector<int> live;
+    int64_t number = 0;
+  };
+  // Something to tell, when it is not what the shards know.
+  std::optional<LiveChange> Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Tell(const std::optional<LiveChange>& change);
   HostedShard* FindShard(int index) const;
 
   const uint64_t id_;
@@ -80,7 +93,8 @@ class Job {
 
   mutable absl::Mutex mu_;
   std::map<int, Member> members_ ABSL_GUARDED_BY(mu_);
-  int64_t changes_ ABSL_GUARDED_BY(mu_) = 0;  // of who is live
+  int64_t changes_ ABSL_GUARDED_BY(mu_) = 0;    // of who is live
+  std::vector<int> told_ ABSL_GUARDED_BY(mu_);  // the last of them
   absl::Time last_end_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   pb::WorkerState stop_state_ ABSL_GUARDED_BY(mu_) = pb::RUNNING;
   std::string stop_ ABSL_GUARDED_BY(mu_);

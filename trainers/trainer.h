@@ -167,7 +167,7 @@ struct TrainerEntry {
   std::string title;     // "accumulated gradient normalization"
   std::string equation;  // in ASCII, one line
   std::string source;    // paper, year, arXiv number
-  // Local optimizer and rate when the user names none; docs/algorithms.md
+  // Local optimizer and rate when the user names none; docs/trainers.md
   // shows the grid from which they were chosen.
   std::string optimizer = "sgd";
   float lr = 0.1f;

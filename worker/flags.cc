@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "base/command_line.h"
@@ -91,6 +92,12 @@ absl::Status ReadFlags(CLI::App& app, int argc, const char* const* argv,
     RETURN_IF_ERROR(AddSet(text, flags.options));
   }
   return absl::OkStatus();
+}
+
+void PrintWarnings(const std::string& program, const Options& options) {
+  for (const std::string& warning : WarningsOf(options)) {
+    std::fprintf(stderr, "%s: warning: %s\n", program.c_str(), warning.c_str());
+  }
 }
 
 }  // namespace monsoon

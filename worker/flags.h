@@ -44,4 +44,7 @@ void AddFlags(CLI::App& app, Flags& flags,
 absl::Status ReadFlags(CLI::App& app, int argc, const char* const* argv,
                        FileSystem& files, Flags& flags);
 
+// Says on stderr, in the name of `program`, what WarningsOf(options) has.
+void PrintWarnings(const std::string& program, const Options& options);
+
 }  // namespace monsoon

@@ -42,7 +42,11 @@ struct Arguments {
 // A later rank learns what it was not told from the job, so only what it was
 // told can be checked before that is there.
 absl::Status Check(int rank, Options& options) {
-  if (rank == 0) return ResolveOptions(options);
+  if (rank == 0) {
+    RETURN_IF_ERROR(ResolveOptions(options));
+    PrintWarnings(kProgram, options);
+    return CheckSeparateProcesses(options);
+  }
   Options told = options;
   if (!told.given.contains("trainer")) told.set.clear();
   return ResolveOptions(told);

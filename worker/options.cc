@@ -226,6 +226,15 @@ absl::Status ResolveOptions(Options& options) {
   return CheckWorkers(options, traits);
 }
 
+absl::Status CheckSeparateProcesses(const Options& options) {
+  ASSIGN_OR_RETURN(const MadeTrainer made, TrainerOf(options));
+  if (!made.trainer->traits().maps_center) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--trainer ", options.trainer, ": its workers share the memory of the ",
+      "center, found processes of their own, expected one process; use ",
+      "monsoon train"));
+}
+
 std::vector<std::string> WarningsOf(const Options& options) {
   const absl::StatusOr<MadeTrainer> made = TrainerOf(options);
   std::vector<std::string> warnings;

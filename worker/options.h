@@ -59,6 +59,11 @@ struct Options {
 // accepted.
 absl::Status ResolveOptions(Options& options);
 
+// All workers and the server must share one process: the trainer works in the
+// memory of the center itself. INVALID_ARGUMENT, for commands that start
+// processes, which cannot have it.
+absl::Status CheckSeparateProcesses(const Options& options);
+
 // What resolved options allow and will hardly end well, a line each.
 std::vector<std::string> WarningsOf(const Options& options);
 

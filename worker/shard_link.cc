@@ -284,6 +284,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     request.set_rounds(need.rounds);
     request.set_max_lead(max_lead == kUnbounded ? -1 : max_lead);
     if (result_of_ >= 0) request.set_result_of(result_of_);
+    if (need.rounds > 0) request.set_base_version(versions_[i]);
     if (pushes) {
       request.set_sequence(static_cast<uint64_t>(++sequences_[i]));
       request.set_weight(weight);
@@ -295,18 +296,24 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     }
     AddValues(*call, i, update, reply);
   }
+  const bool awaits_others = need.rounds > 0 || max_lead != kUnbounded;
+  const absl::Duration limit =
+      awaits_others ? config_.patience : config_.timeout;
   const absl::Time begin = clock_.Now();
-  const absl::Time deadline = Mutant("never-gives-up")
-                                  ? absl::InfiniteFuture()
-                                  : begin + config_.timeout;
+  const absl::Time deadline =
+      Mutant("never-gives-up") ? absl::InfiniteFuture() : begin + limit;
   Backoff backoff(jitter_);
   const Call* failed = Round(deadline);
+  // A server that fails is given no longer than for a call that does not wait.
+  const absl::Time last_try =
+      awaits_others ? std::min(deadline, clock_.Now() + config_.timeout)
+                    : deadline;
   while (failed != nullptr && MayRetry(failed->status()) &&
          !Mutant("gives-up-at-once")) {
     if (Mutant("retries-counted")) Count();
-    clock_.NewEvent()->Wait(std::min(deadline, clock_.Now() + backoff.Next()));
-    if (clock_.Now() >= deadline || failed->attempts() >= config_.attempts) {
-      return GaveUp(*failed, begin);
+    clock_.NewEvent()->Wait(std::min(last_try, clock_.Now() + backoff.Next()));
+    if (clock_.Now() >= last_try || failed->attempts() >= config_.attempts) {
+      return GaveUp(*failed, begin, limit);
     }
     failed = Round(deadline);
   }
@@ -339,7 +346,8 @@ void ShardLink::AddValues(Call& call, size_t i, const Flat* update,
   }
 }
 
-absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin) const {
+absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin,
+                               absl::Duration limit) const {
   const Request& request = call.request;
   const auto shard = static_cast<size_t>(request.shard());
   const absl::Duration waited =
@@ -351,9 +359,8 @@ absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin) const {
           " of server ", config_.shards[shard].server, ": ", Asked(request),
           ": no answer for ", absl::FormatDuration(waited), " after ",
           call.attempts(), call.attempts() == 1 ? " attempt" : " attempts",
-          ", expected one within ", absl::FormatDuration(config_.timeout),
-          " and ", config_.attempts,
-          " attempts; the last: ", call.status().message(),
+          ", expected one within ", absl::FormatDuration(limit), " and ",
+          config_.attempts, " attempts; the last: ", call.status().message(),
           "; see whether the server runs and can be reached"));
 }
 

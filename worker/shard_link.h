@@ -37,8 +37,11 @@ class ShardLink final : public Link {
     Wire wire;  // of the job
     // Floats in front of the statistics, which travel as they are.
     int64_t parameters = kUnbounded;
-    // How long one call may take in all, retries and waits included.
+    // How long one call may take in all, retries included.
     absl::Duration timeout = absl::Seconds(60);
+    // The same for one that waits for other workers, while the servers can be
+    // reached: they tell when those are gone.
+    absl::Duration patience = absl::Hours(1);
     // Pulls wait as with this lead, where they would not wait for less.
     int64_t max_lead = kUnbounded;
     // How often one call is sent to a shard at most.
@@ -119,7 +122,8 @@ class ShardLink final : public Link {
   // first that no retry mends, else the first; null: all have succeeded.
   const Call* Round(absl::Time deadline);
   // Why there is no further attempt.
-  absl::Status GaveUp(const Call& call, absl::Time begin) const;
+  absl::Status GaveUp(const Call& call, absl::Time begin,
+                      absl::Duration limit) const;
   void Count();
 
   const Config config_;

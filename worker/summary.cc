@@ -93,6 +93,41 @@ Staleness StalenessOf(const pb::WorkerReport& sum, bool pushes) {
   return {};
 }
 
+// {"0": 120, "1": 15}: staleness -> pushes that had it, in its order.
+template <typename Counts>
+Json Histogram(const Counts& counts) {
+  Json json = Json::object();
+  for (const auto& [staleness, pushes] :
+       std::map<int64_t, int64_t>(counts.begin(), counts.end())) {
+    json[absl::StrCat(staleness)] = pushes;
+  }
+  return json;
+}
+
+// By rank of the worker and by index of the shard; null where nobody pushes.
+Json Histograms(const SummaryInputs& inputs, bool pushes) {
+  if (!pushes) return nullptr;
+  Json json;
+  json["workers"] = Json::object();
+  for (const pb::Member& member : inputs.outcome.status.members()) {
+    json["workers"][absl::StrCat(member.worker())] =
+        Histogram(member.report().staleness());
+  }
+  std::map<int, Json> shards;
+  const auto add = [&shards](const pb::JobStatus& server) {
+    for (const auto& [shard, histogram] : server.shard_staleness()) {
+      shards[shard] = Histogram(histogram.counts());
+    }
+  };
+  add(inputs.outcome.status);
+  for (const pb::JobStatus& server : inputs.servers) add(server);
+  json["shards"] = Json::object();
+  for (const auto& [shard, histogram] : shards) {
+    json["shards"][absl::StrCat(shard)] = histogram;
+  }
+  return json;
+}
+
 Json Typed(const std::string& type, const std::string& value) {
   int64_t count = 0;
   double number = 0;
@@ -112,6 +147,9 @@ Json HyperOf(const absl::StatusOr<MadeTrainer>& made) {
   }
   return hyper;
 }
+
+// A bound, null where there is none.
+Json OrNull(int bound) { return bound < 0 ? Json(nullptr) : Json(bound); }
 
 std::string Fixed(const Json& value, int digits) {
   return value.is_number()
@@ -194,6 +232,8 @@ Json Summarize(const SummaryInputs& inputs) {
   json["precision"] = options.precision;
   json["wire"] = options.wire;
   json["overlap"] = options.overlap;
+  json["max_lead"] = OrNull(options.max_lead);
+  json["max_staleness"] = OrNull(options.max_staleness);
   json["samples"] = sum.samples();
   json["samples_refused"] = sum.samples_refused();
   json["elapsed_s"] = Finite(status.elapsed_s());
@@ -207,6 +247,7 @@ Json Summarize(const SummaryInputs& inputs) {
   json["bytes_down"] = sum.bytes_down();
   json["staleness_mean"] = staleness.mean;
   json["staleness_p95"] = staleness.p95;
+  json["staleness"] = Histograms(inputs, pushes);
   json["train_loss"] =
       Finite(sum.loss_sum() / static_cast<double>(sum.loss_samples()));
   json["test_loss"] = inputs.test ? Finite(inputs.test->loss) : Json(nullptr);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Test accuracy of trainers over local optimizers and rates: how the defaults
-were chosen (docs/algorithms.md).
+were chosen (docs/trainers.md).
 
 usage: rate_grid.py BINARY --model mlp --epochs 5 [--trainers a,b]
                     [--optimizers sgd,nesterov] [--rates 0.05,0.1,0.2]

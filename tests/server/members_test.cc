@@ -199,5 +199,92 @@ TEST_CASE("A late Join starts no job again that has ended") {
   CHECK(status.job_id() == 8);
 }
 
+// A sign of life of a worker.
+void Beat(Server& server, int worker) {
+  pb::ReportRequest request;
+  request.set_job_id(7);
+  request.set_worker(worker);
+  request.set_incarnation(static_cast<uint64_t>(worker) + 100);
+  pb::ReportReply reply;
+  REQUIRE(server.Report(request, reply).ok());
+}
+
+TEST_CASE("A worker that falls silent holds nobody back beyond its lease") {
+  HandClock clock;
+  Server server(clock);
+  pb::JobSpec spec = DeltaJob(3);
+  spec.set_trainer("local_sgd");
+  spec.clear_hyper();
+  for (int worker = 0; worker < 3; ++worker) {
+    REQUIRE(TryJoin(server, JoinAs(worker, spec)).ok());
+  }
+  RecordedCall init(Request::INITIALIZE, 7, 0, {0, 0, 0});
+  init.request.set_incarnation(100);
+  server.Exchange(init);
+  const auto push = [](RecordedCall& call, int worker, uint64_t version) {
+    call.request.set_incarnation(static_cast<uint64_t>(worker) + 100);
+    call.request.set_rounds(1);
+    call.request.set_base_version(static_cast<int64_t>(version));
+  };
+  RecordedCall first(Request::PUSH_PULL, 7, 0, {4, 4, 4}, 1);
+  RecordedCall second(Request::PUSH_PULL, 7, 1, {8, 8, 8}, 1);
+  push(first, 0, 0);
+  push(second, 1, 0);
+  server.Exchange(first);
+  server.Exchange(second);
+  clock.now += absl::Seconds(6);
+  Beat(server, 0);
+  Beat(server, 1);
+  CHECK_FALSE(first.finished());  // worker 2 may still come
+  clock.now += absl::Seconds(5);
+  Beat(server, 1);  // 11 s without worker 2; the lease is 10
+  REQUIRE(first.finished());
+  REQUIRE(second.finished());
+  CHECK(first.reply_values == std::vector<float>{6, 6, 6});
+  // It was only slow: its push is of a past round, and it takes part again.
+  RecordedCall late(Request::PUSH_PULL, 7, 2, {100, 100, 100}, 1);
+  push(late, 2, 0);
+  server.Exchange(late);
+  REQUIRE(late.finished());
+  CHECK(late.reply.refused());
+  CHECK(late.reply_values == std::vector<float>{6, 6, 6});
+  RecordedCall next(Request::PUSH_PULL, 7, 0, {1, 1, 1}, 2);
+  push(next, 0, 1);
+  server.Exchange(next);
+  RecordedCall other(Request::PUSH_PULL, 7, 1, {1, 1, 1}, 2);
+  push(other, 1, 1);
+  server.Exchange(other);
+  CHECK_FALSE(next.finished());
+  RecordedCall third(Request::PUSH_PULL, 7, 2, {4, 4, 4}, 2);
+  push(third, 2, 1);
+  server.Exchange(third);
+  REQUIRE(next.finished());
+  CHECK(third.reply_values == std::vector<float>{8, 8, 8});
+}
+
+TEST_CASE("A round has the same mean in whatever order its pushes come") {
+  const std::vector<int> order =
+      GENERATE(std::vector<int>{0, 1, 2}, std::vector<int>{2, 0, 1},
+               std::vector<int>{1, 2, 0});
+  const MadeTrainer made = *MakeTrainer("local_sgd", {}, {});
+  HostedShard shard(0, Flat(1), 0,
+                    {.trainer = *made.trainer,
+                     .samples = 100,
+                     .wire = Wire{},
+                     .clock = RealClock()});
+  RecordedCall init(Request::INITIALIZE, 7, 0, {0});
+  shard.Exchange(init);
+  shard.SetLive({0, 1, 2});
+  // 1 is lost beside 2^24, but not beside what is left when that is gone.
+  const float values[] = {16777216, 1, -16777216};
+  for (const int worker : order) {
+    RecordedCall push(Request::PUSH, 7, worker, {values[worker]}, 1);
+    shard.Exchange(push);
+  }
+  RecordedCall pull(Request::PULL, 7, -1);
+  shard.Exchange(pull);
+  CHECK(pull.reply_values == std::vector<float>{0});
+}
+
 }  // namespace
 }  // namespace monsoon

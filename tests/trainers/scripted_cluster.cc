@@ -289,6 +289,11 @@ void ScriptedCluster::End(int worker) {
   if (!IsWaiting(worker)) Must(Leave(worker));
 }
 
+absl::Status ScriptedCluster::TryEnd(int worker) {
+  worker_of(worker).source.ended = true;
+  return Step(worker);
+}
+
 void ScriptedCluster::EndAll() {
   // Every pass lets at least one go that the others waited for.
   for (int pass = 0; pass <= 2 * job_.workers; ++pass) {
@@ -343,6 +348,16 @@ std::vector<float> ScriptedCluster::x(int worker) const {
 
 ShardLink::Counters ScriptedCluster::counters(int worker) const {
   return workers_.at(static_cast<size_t>(worker))->link.counters();
+}
+
+Answer ScriptedCluster::last(int worker) const {
+  return worker_of(worker).link.last();
+}
+
+int64_t ScriptedCluster::steps() const {
+  int64_t steps = 0;
+  for (const auto& worker : workers_) steps += worker->replica.step;
+  return steps;
 }
 
 pb::JobStatus ScriptedCluster::JobStatusOf(int index) {

@@ -77,6 +77,8 @@ class ScriptedCluster {
   bool IsWaiting(int worker) const;
   // The worker's data have ended: its tail is exchanged, and it leaves the job.
   void End(int worker);
+  // The same, where it may fail.
+  absl::Status TryEnd(int worker);
   // All that have not ended, each as soon as it does not wait.
   void EndAll();
   // Every worker on a thread of its own: `steps` steps and the tail. Returns
@@ -89,6 +91,10 @@ class ScriptedCluster {
   // What is evaluated: the center, or the replica of rank 0.
   std::vector<float> result();
   ShardLink::Counters counters(int worker) const;
+  // What its link says of its last exchange.
+  Answer last(int worker) const;
+  // Of all workers.
+  int64_t steps() const;
   pb::JobStatus JobStatusOf(int server);
   ServerCalls& server(int index);
 

@@ -59,7 +59,7 @@ TEST_CASE("Downpour's windows carry the way of their statistics",
 }
 
 TEST_CASE("No server rule sees statistics", "[trainers]") {
-  const std::string rule = GENERATE(from_range(OptimizerNames()));
+  const std::string rule = GENERATE(from_range(ServerOptimizerNames()));
   CAPTURE(rule);
   ScriptedCluster cluster(
       Job("downpour", {{"form", "gradient"}, {"server_optimizer", rule}}, 2));
@@ -69,7 +69,7 @@ TEST_CASE("No server rule sees statistics", "[trainers]") {
 }
 
 TEST_CASE("No local rule sees statistics", "[trainers]") {
-  const std::string optimizer = GENERATE(from_range(OptimizerNames()));
+  const std::string optimizer = GENERATE(from_range(ServerOptimizerNames()));
   CAPTURE(optimizer);
   ToyJob job = Job("single", {});
   job.optimizer = optimizer;

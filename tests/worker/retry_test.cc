@@ -132,18 +132,36 @@ TEST_CASE("One deadline counts for all attempts and for all waits") {
   clock.Run({[&] {
     ShardLink link({.servers = {&server},
                     .shards = {{.size = 1}},
+                    .timeout = absl::Seconds(30),
+                    .patience = absl::Minutes(20)},
+                   clock);
+    Flat center(1);
+    status = link.Pull(center, {.rounds = 1});
+  }});
+  CHECK(clock.Now() == absl::UnixEpoch() + absl::Minutes(20));
+  CHECK(server.times.size() == 4);
+  CHECK(server.cancelled == 1);
+  REQUIRE(absl::IsDeadlineExceeded(status));
+  CHECK_THAT(std::string(status.message()),
+             Contains("pull: no answer for 20m after 4 attempts") &&
+                 Contains("gave up waiting for the others"));
+}
+
+TEST_CASE("Who waits for others has no patience with a server that is gone") {
+  VirtualClock clock(absl::Hours(1));
+  Scripted server(clock);
+  server.answer = Gone;
+  absl::Status status;
+  clock.Run({[&] {
+    ShardLink link({.servers = {&server},
+                    .shards = {{.size = 1}},
                     .timeout = absl::Seconds(30)},
                    clock);
     Flat center(1);
     status = link.Pull(center, {.rounds = 1});
   }});
   CHECK(clock.Now() == absl::UnixEpoch() + absl::Seconds(30));
-  CHECK(server.times.size() == 4);
-  CHECK(server.cancelled == 1);
-  REQUIRE(absl::IsDeadlineExceeded(status));
-  CHECK_THAT(std::string(status.message()),
-             Contains("pull: no answer for 30s after 4 attempts") &&
-                 Contains("gave up waiting for the others"));
+  CHECK(absl::IsUnavailable(status));
 }
 
 TEST_CASE("What is retried keeps its number and counts once") {

@@ -66,15 +66,16 @@ TEST_CASE("The summary has the published names in their order",
   for (const auto& [name, value] : json.items()) names.push_back(name);
   CHECK(names ==
         std::vector<std::string>{
-            "trainer",       "model",           "data",       "batch_size",
-            "workers",       "servers",         "epochs",     "seed",
-            "transport",     "device",          "optimizer",  "lr",
-            "hyper",         "precision",       "wire",       "overlap",
-            "samples",       "samples_refused", "elapsed_s",  "samples_per_s",
-            "startup_s",     "peak_rss_bytes",  "steps",      "pushes",
-            "pulls",         "bytes_up",        "bytes_down", "staleness_mean",
-            "staleness_p95", "train_loss",      "test_loss",  "test_acc",
-            "time_to",       "status"});
+            "trainer",    "model",          "data",          "batch_size",
+            "workers",    "servers",        "epochs",        "seed",
+            "transport",  "device",         "optimizer",     "lr",
+            "hyper",      "precision",      "wire",          "overlap",
+            "max_lead",   "max_staleness",  "samples",       "samples_refused",
+            "elapsed_s",  "samples_per_s",  "startup_s",     "peak_rss_bytes",
+            "steps",      "pushes",         "pulls",         "bytes_up",
+            "bytes_down", "staleness_mean", "staleness_p95", "staleness",
+            "train_loss", "test_loss",      "test_acc",      "time_to",
+            "status"});
 }
 
 TEST_CASE("The summary adds the workers up", "[worker][summary]") {
@@ -103,6 +104,7 @@ TEST_CASE("The summary adds the workers up", "[worker][summary]") {
   CHECK(json["peak_rss_bytes"] == 1001 + 1002 + 5000);
   CHECK(json["staleness_mean"] == Approx(6.0 / 20));
   CHECK(json["staleness_p95"] == 3);
+  CHECK(json["staleness"]["workers"]["1"] == Json({{"0", 8}, {"3", 2}}));
   CHECK(json["hyper"]["window"].is_number_integer());
   CHECK(json["time_to"].is_null());
   CHECK(json["status"] == "done");
