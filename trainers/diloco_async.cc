@@ -24,6 +24,8 @@
 // Departs:  the paper also gives slow workers fewer local steps (DyLU); here
 // all
 //           have the same window, as a trainer sees no clock.
+#include <cmath>
+
 #include "trainers/delta_trainer.h"
 #include "trainers/server_rule.h"
 
@@ -40,7 +42,7 @@ class DiLoCoAsync final : public DeltaTrainer {
             "momentum", 0.9, {.min = 0, .max = 1, .max_open = true},
             "beta: of the outer momentum"))),
         spread_(static_cast<float>(hyper.Number(
-            "spread", 0, {.min = 0, .max = 1.0 / static_cast<double>(buffer_)},
+            "spread", 0, {.min = 0, .max = MostSpread(buffer_)},
             "part of the momentum that each push moves by; the rest comes "
             "with the N-th; at most 1/N"))),
         lr_(static_cast<float>(hyper.Number("server_lr", 0.7,
@@ -77,6 +79,12 @@ class DiLoCoAsync final : public DeltaTrainer {
   }
 
  private:
+  // 1/N, as its next float: the servers read the key as the float's text, which
+  // may be a little above what was given.
+  static double MostSpread(int64_t buffer) {
+    return double{std::nextafter(1.0f / static_cast<float>(buffer), 1.0f)};
+  }
+
   const int64_t buffer_;
   const float momentum_, spread_, lr_;
 };

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "tests/trainers/refusal.h"
+#include "tests/trainers/scripted_cluster.h"
+
+namespace monsoon {
+namespace {
+
+using Values = std::vector<float>;
+using Set = std::map<std::string, std::string>;
+
+TEST_CASE("Hogwild's workers step in one memory", "[trainers]") {
+  const std::string updates = GENERATE("add", "store");
+  ScriptedCluster cluster({.trainer = "hogwild",
+                           .set = {{"updates", updates}},
+                           .workers = 2,
+                           .start = {8, -32},
+                           .gradient = Bowl});
+  cluster.Run({0});
+  CHECK(cluster.x(0) == Values{4, -16});
+  CHECK(cluster.x(1) == Values{4, -16});
+  CHECK(cluster.Center() == Values{4, -16});
+  cluster.Run({1, 1, 0});
+  CHECK(cluster.x(0) == Values{0.5f, -2});
+  cluster.EndAll();
+  CHECK(cluster.Center() == Values{0.5f, -2});
+  CHECK(cluster.counters(0).pushes == 0);
+}
+
+TEST_CASE("One worker's Hogwild is single, bit for bit", "[trainers]") {
+  const std::string updates = GENERATE("add", "store");
+  const int shards = GENERATE(1, 3);
+  ToyJob job{.trainer = "hogwild",
+             .set = {{"updates", updates}},
+             .shards = shards,
+             .lr = 0.05f,
+             .start = {90, 90, -3.7f, 11.1f},
+             .gradient = Booth};
+  const Values hogwild = TrainAlone(job, 100);
+  job.trainer = "single";
+  job.set = {};
+  CHECK(SameBits(hogwild, TrainAlone(job, 100)));
+}
+
+TEST_CASE("Gradients of one worker each commute in Hogwild, bit for bit",
+          "[trainers]") {
+  // Supports that do not overlap: any interleaving is the sequential one.
+  ToyJob job{.trainer = "hogwild",
+             .workers = 2,
+             .lr = 0.05f,
+             .start = {90, 90, -3.7f, 11.1f},
+             .gradient = [](int worker, int64_t step, const Flat& x, Flat& g) {
+               Booth(worker, step, x, g);
+               g[2 - 2 * worker] = g[3 - 2 * worker] = 0;
+             }};
+  ScriptedCluster one(job), other(job);
+  for (int i = 0; i < 20; ++i) {
+    one.Run({0, 1});
+    other.Run({i < 10 ? 1 : 0, i < 10 ? 1 : 0});
+  }
+  CHECK(SameBits(one.Center(), other.Center()));
+}
+
+constexpr int kWorkers = 4;
+constexpr int64_t kSteps = 2000;
+
+// What workers with real threads see of one memory that all count up in.
+struct Seen {
+  std::atomic<int64_t> reads = 0;
+  std::atomic<int64_t> unwritten = 0;  // values that no worker can have written
+};
+
+ToyJob Counting(const std::string& updates, Seen& seen) {
+  return {.trainer = "hogwild",
+          .set = {{"updates", updates}},
+          .workers = kWorkers,
+          .shards = 2,
+          .lr = 1,
+          .start = Values(5),
+          .gradient = [&seen](int, int64_t, const Flat& x, Flat& g) {
+            for (int64_t i = 0; i < x.size(); ++i) {
+              const float value =
+                  std::atomic_ref<float>(const_cast<float&>(x.data()[i]))
+                      .load(std::memory_order_relaxed);
+              const bool is_one =
+                  value == std::floor(value) && value >= 0 &&
+                  value <= static_cast<float>(kWorkers * kSteps);
+              ++seen.reads;
+              if (!is_one) ++seen.unwritten;
+              g[i] = -1;
+            }
+          }};
+}
+
+TEST_CASE("Hogwild's additions on threads lose nothing", "[trainers]") {
+  Seen seen;
+  ScriptedCluster cluster(Counting("add", seen));
+  REQUIRE(cluster.RunThreads(kSteps).ok());
+  CHECK(cluster.Center() == Values(5, kWorkers * kSteps));
+  CHECK(seen.reads == 5 * kWorkers * kSteps);
+  CHECK(seen.unwritten == 0);
+}
+
+TEST_CASE("Hogwild's stores on threads may lose steps and never gain any",
+          "[trainers]") {
+  Seen seen;
+  ScriptedCluster cluster(Counting("store", seen));
+  REQUIRE(cluster.RunThreads(kSteps).ok());
+  for (float count : cluster.Center()) {
+    CHECK(count == std::floor(count));
+    CHECK(count > 0);
+    CHECK(count <= kWorkers * kSteps);
+  }
+  CHECK(seen.unwritten == 0);
+}
+
+TEST_CASE("Hogwild refuses what has no atomic step", "[trainers]") {
+  const MadeTrainer made = *MakeTrainer("hogwild", {}, {});
+  CHECK_FALSE(CheckOptimizer("hogwild", made.trainer->traits(),
+                             **MakeOptimizer("adam", 0.1f))
+                  .ok());
+  // Statistics, and a center in several processes.
+  const auto sgd = *MakeOptimizer("sgd", 0.1f);
+  class NoLink final : public Link {
+   public:
+    absl::Status Pull(Flat&, Freshness) override { return absl::OkStatus(); }
+    absl::Status Push(const Flat&, float) override { return absl::OkStatus(); }
+    absl::Status PushPull(const Flat&, Flat&, float, Freshness) override {
+      return absl::OkStatus();
+    }
+  } link;
+  Replica plain(0, 3, *sgd);
+  CHECK_THAT(std::string(made.trainer->Start(plain, link).message()),
+             Catch::Contains("--servers 1"));
+  ParameterLayout layout;
+  layout.Add("w", {2}, TensorKind::kWeight);
+  layout.Add("s", {1}, TensorKind::kStatistic);
+  Replica normalized(0, layout, *sgd);
+  CHECK_THAT(std::string(made.trainer->Start(normalized, link).message()),
+             Catch::Contains("batch normalization"));
+}
+
+TEST_CASE("Hogwild's keys, defaults and refusals", "[trainers]") {
+  CHECK(MakeTrainer("hogwild", {}, {})->resolved == Set{{"updates", "add"}});
+  CHECK_THAT(Refusal("hogwild", {{"updates", "race"}}),
+             Catch::Contains("add") && Catch::Contains("store"));
+}
+
+}  // namespace
+}  // namespace monsoon
