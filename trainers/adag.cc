@@ -38,6 +38,7 @@ class Adag final : public Trainer {
 
   absl::Status Exchange(Replica& r, Link& link) const override {
     Flat& center = r.TakeWay(static_cast<float>(r.pending));
+    r.DropX();
     RETURN_IF_ERROR(link.PushPull(center, center));
     r.x.CopyFrom(center);
     return absl::OkStatus();

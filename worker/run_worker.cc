@@ -221,20 +221,6 @@ absl::StatusOr<JobOutcome> Session::Outcome() {
   return outcome;
 }
 
-pb::WorkerState StateOf(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return pb::DONE;
-    case absl::StatusCode::kOutOfRange:
-      return pb::DIVERGED;
-    case absl::StatusCode::kCancelled:
-    case absl::StatusCode::kAborted:  // stopped together with the job
-      return pb::INTERRUPTED;
-    default:
-      return pb::FAILED;
-  }
-}
-
 absl::StatusOr<JobOutcome> Session::Run() {
   omp_set_num_threads(options_.threads);
   RETURN_IF_ERROR(LearnJob());
@@ -251,7 +237,7 @@ absl::StatusOr<JobOutcome> Session::Run() {
 }
 
 absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
-  const pb::WorkerState state = StateOf(ended);
+  const pb::WorkerState state = StateOfEnd(ended);
   const std::string why =
       state == pb::DIVERGED
           ? absl::StrCat("trainer ", options_.trainer, ": ", ended.message())
@@ -264,6 +250,20 @@ absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
 }
 
 }  // namespace
+
+pb::WorkerState StateOfEnd(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return pb::DONE;
+    case absl::StatusCode::kOutOfRange:
+      return pb::DIVERGED;
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kAborted:  // stopped together with the job
+      return pb::INTERRUPTED;
+    default:
+      return pb::FAILED;
+  }
+}
 
 absl::StatusOr<JobOutcome> RunWorker(Options options, int rank,
                                      WorkerEnvironment& environment) {

@@ -43,6 +43,9 @@ struct JobOutcome {
   Flat parameters;  // what is evaluated and saved; [P], finite
 };
 
+// How a worker that met `status` reports its end.
+pb::WorkerState StateOfEnd(const absl::Status& status);
+
 // Takes part in a job as the worker `rank`: joins (rank 0 creates the job),
 // trains, reports. Rank 0 then waits for the others and returns the outcome;
 // other ranks return it without parameters. A training that diverged or was
