@@ -16,7 +16,7 @@ constexpr std::align_val_t kAlignment{64};
 
 // From here on a Flat is a mapping of its own: the system makes its pages when
 // they are written first, and takes them back on demand.
-constexpr size_t kMapped = size_t{256} << 10;
+constexpr size_t kMapped = size_t{1} << 20;
 
 class Heap final : public MemoryResource {
  public:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cluster.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <deque>
 #include <memory>
@@ -254,6 +256,7 @@ absl::StatusOr<Simulation> Cluster::Run() {
   }
   Simulation simulation;
   absl::Status finished;
+  omp_set_num_threads(1);  // the same bits, whatever the machine
   clock_.Run(actors);
   // The servers are asked once more, in no time, by who may wait for them.
   clock_.Run({[&] { finished = Finish(simulation); }});

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/worker.h"
 
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +16,8 @@
 namespace monsoon {
 namespace {
 
+// Replicas of fewer floats may well keep what they do not need.
+constexpr int64_t kLarge = 1 << 18;
 constexpr absl::Duration kRetryPause = absl::Milliseconds(10);
 
 Random Stream(const SimulatedJob& job, Random::Purpose purpose, int rank) {
@@ -53,7 +54,7 @@ struct SimulatedWorker::Process {
       : replica(rank, job.layout, *job.optimizer,
                 LocalRulesOf(job.options, partition)),
         link(std::move(config), job.clock) {
-    replica.SaveMemory();
+    if (job.layout.size() >= kLarge) replica.SaveMemory();
     link.Attach(replica);
   }
 
@@ -156,7 +157,6 @@ absl::Status SimulatedWorker::End(const absl::Status& ended) {
 }
 
 void SimulatedWorker::Live() {
-  omp_set_num_threads(1);
   if (job_.model == nullptr) {
     source_ =
         std::make_unique<QuadraticSource>(plan_, job_.options.seed, rank_);
