@@ -260,6 +260,7 @@ absl::StatusOr<Simulation> Cluster::Run() {
   clock_.Run(actors);
   // The servers are asked once more, in no time, by who may wait for them.
   clock_.Run({[&] { finished = Finish(simulation); }});
+  if (inputs_.seams.at_end) inputs_.seams.at_end();
   RETURN_IF_ERROR(looked_);
   RETURN_IF_ERROR(finished);
   Measure(simulation);

@@ -17,8 +17,8 @@
 namespace monsoon {
 
 // What stands between the simulated network and what it joins, for tests; what
-// is returned outlives the simulation, and nothing is called after it. Either
-// may be empty.
+// is returned outlives the simulation, and nothing is called after it. Any may
+// be empty.
 struct SimulationSeams {
   // In front of a real server.
   std::function<ServerCalls&(int server, ServerCalls& next,
@@ -28,6 +28,8 @@ struct SimulationSeams {
   std::function<ServerCalls&(int worker, int server, ServerCalls& next,
                              VirtualClock& clock)>
       worker;
+  // When all has happened, while the servers are still there.
+  std::function<void()> at_end;
 };
 
 struct SimulationInputs {
