@@ -290,7 +290,11 @@ bool HostedShard::MayAnswer(const ExchangeCall& call) const {
   if (!initialized_) return false;
   const auto it = peers_.find(call.request.worker());
   const Peer peer = it == peers_.end() ? Peer{} : it->second;
-  if (shard_.version < peer.base + call.request.rounds()) return false;
+  // Of what is asked again because its answer was lost, that answer was not the
+  // last that the worker has seen.
+  const int64_t base =
+      call.request.has_base_version() ? call.request.base_version() : peer.base;
+  if (shard_.version < base + call.request.rounds()) return false;
   if (call.request.max_lead() < 0) return true;
   int64_t slowest = peer.sequence;
   for (int worker : live_) {

@@ -233,6 +233,12 @@ absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,
 
 absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,
                                  Freshness need, const Account& account) {
+  if (need.rounds > 0 || need.max_lead != kUnbounded) {
+    // First all pushes: a shard that waits for the others' pushes must not keep
+    // back the repeat of a lost one, for which they wait at another shard.
+    RETURN_IF_ERROR(Push(update, weight, account));
+    return Pull(reply, need);
+  }
   return Exchange(Request::PUSH_PULL, &update, &reply, weight, need, account);
 }
 
@@ -264,6 +270,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     request.set_incarnation(config_.incarnation);
     request.set_shard(static_cast<int>(i));
     request.set_rounds(need.rounds);
+    if (need.rounds > 0) request.set_base_version(versions_[i]);
     request.set_max_lead(need.max_lead == kUnbounded ? -1 : need.max_lead);
     if (pushes) {
       request.set_sequence(static_cast<uint64_t>(++sequences_[i]));

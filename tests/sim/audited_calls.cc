@@ -187,6 +187,14 @@ void AuditedCalls::Exchange(ExchangeCall& call) {
     if (call.update.size() % sizeof(float) != 0) one.update = call.update;
     shadow_.Exchange(one);
     if (!is_repeat) shadow = &one;
+  } else {
+    // The worker lives: that much it hears.
+    pb::ReportRequest life;
+    life.set_job_id(request.job_id());
+    life.set_worker(request.worker());
+    life.set_incarnation(request.incarnation());
+    pb::ReportReply ignored;
+    shadow_.Report(life, ignored).IgnoreError();
   }
   const int64_t staleness =
       is_new ? before.version - request.base_version() : -1;
