@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/flat.h"
 
+#include <sys/mman.h>
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <bit>
@@ -12,13 +14,27 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
+// From here on a Flat is a mapping of its own: the system makes its pages when
+// they are written first, and takes them back on demand.
+constexpr size_t kMapped = size_t{1} << 20;
+
 class Heap final : public MemoryResource {
  public:
   void* Allocate(size_t bytes) override {
-    return ::operator new(bytes, kAlignment);
+    if (bytes < kMapped) {
+      return std::memset(::operator new(bytes, kAlignment), 0, bytes);
+    }
+    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    MONSOON_CHECK(memory != MAP_FAILED, "there is memory");
+    return memory;
   }
-  void Deallocate(void* memory, size_t) override {
-    ::operator delete(memory, kAlignment);
+  void Deallocate(void* memory, size_t bytes) override {
+    if (bytes < kMapped) return ::operator delete(memory, kAlignment);
+    munmap(memory, bytes);
+  }
+  void Discard(void* memory, size_t bytes) override {
+    if (bytes >= kMapped) madvise(memory, bytes, MADV_DONTNEED);
   }
 };
 
@@ -41,7 +57,6 @@ Flat::Flat(int64_t size, MemoryResource& memory) : size_(size) {
   const size_t bytes = static_cast<size_t>(size) * sizeof(float);
   data_ = static_cast<float*>(memory.Allocate(bytes));
   memory_ = &memory;
-  std::memset(data_, 0, bytes);
 }
 
 Flat Flat::View(float* data, int64_t size) {
@@ -69,6 +84,12 @@ void Flat::CopyFrom(const Flat& from) {
   MONSOON_CHECK(from.size() == size_, "a copy has the size of its source");
   if (size_ == 0 || data_ == from.data_) return;
   std::memcpy(data_, from.data_, static_cast<size_t>(size_) * sizeof(float));
+}
+
+void Flat::Discard() {
+  MONSOON_CHECK(owns() || empty(), "the memory is this Flat's own");
+  if (empty()) return;
+  memory_->Discard(data_, static_cast<size_t>(size_) * sizeof(float));
 }
 
 Flat Flat::Clone() const {

@@ -16,11 +16,16 @@ namespace monsoon {
 class MemoryResource {
  public:
   virtual ~MemoryResource() = default;
-  // `bytes` of memory aligned to 64 bytes; aborts when there is none.
+  // `bytes` of zeros aligned to 64 bytes; aborts when there is no memory.
   virtual void* Allocate(size_t bytes) = 0;
   virtual void Deallocate(void* memory, size_t bytes) = 0;
+  // The contents are needed no more: what is there afterwards is anybody's
+  // guess.
+  virtual void Discard(void* /*memory*/, size_t /*bytes*/) {}
 };
 
+// Of a large Flat, zeros that nobody has written and what was discarded take no
+// room.
 MemoryResource& HeapMemory();
 
 // A contiguous float32 vector: all parameters of a model, all its gradients, or
@@ -68,6 +73,9 @@ class Flat {
 
   // Copies `from`, which has the same size.
   void CopyFrom(const Flat& from);
+  // The contents are needed no more, and give their room back until something
+  // is written again: meanwhile nothing may be read. REQUIRES: owns().
+  void Discard();
   // An owning copy.
   Flat Clone() const;
 

@@ -19,7 +19,13 @@ class Random {
     kShuffle = 2,
     kPlan = 3,
     kDropout = 4,
-    kRetry = 5
+    kRetry = 5,
+    // Of simulated clusters:
+    kStepTime = 6,
+    kStraggler = 7,
+    kCrash = 8,
+    kProcess = 9,
+    kNoise = 10
   };
 
   explicit Random(std::initializer_list<uint64_t> key);

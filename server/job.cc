@@ -205,14 +205,16 @@ absl::Status Job::Check(int worker, uint64_t incarnation) {
   return absl::OkStatus();
 }
 
-std::vector<int> Job::Live() const {
+std::vector<int> Job::Live() {
+  const absl::Time now = clock_.Now();
   std::vector<int> live;
+  look_again_ = absl::InfiniteFuture();
   for (const auto& [worker, member] : members_) {
-    const bool is_silent = clock_.Now() - member.heard >= lease_ &&
-                           !Mutant("silent-counts-as-living");
-    if (member.report.state() == pb::RUNNING && !is_silent) {
-      live.push_back(worker);
-    }
+    const absl::Time silent = member.heard + lease_;
+    if (member.report.state() != pb::RUNNING) continue;
+    if (silent <= now && !Mutant("silent-counts-as-living")) continue;
+    live.push_back(worker);
+    look_again_ = std::min(look_again_, silent);
   }
   return live;
 }
@@ -241,7 +243,7 @@ absl::Status Job::Report(const pb::ReportRequest& request,
     if (request.has_report()) stopped = Take(request);
     reply.set_stop(stop_);
     // Whoever shows that it lives may find that another has not, for long.
-    change = Changed();
+    if (request.has_report() || clock_.Now() >= look_again_) change = Changed();
   }
   Tell(change);
   if (!stopped) return absl::OkStatus();

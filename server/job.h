@@ -69,14 +69,16 @@ class Job {
   // Takes in a process for its rank, if that is free.
   absl::Status Admit(const pb::JoinRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The ranks that run and were heard of within the lease, sorted.
-  std::vector<int> Live() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The ranks that run and were heard of within the lease, sorted. Sets
+  // look_again_.
+  std::vector<int> Live() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Who takes part, as the shards are to be told; without the lock.
   struct LiveChange {
     std::vector<int> live;
     int64_t number = 0;
   };
-  // Something to tell, when it is not what the shards know.
+  // Something to tell, when it is not what the shards know. Nobody can have
+  // fallen silent before look_again_.
   std::optional<LiveChange> Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Tell(const std::optional<LiveChange>& change);
   HostedShard* FindShard(int index) const;
@@ -95,6 +97,7 @@ class Job {
   std::map<int, Member> members_ ABSL_GUARDED_BY(mu_);
   int64_t changes_ ABSL_GUARDED_BY(mu_) = 0;    // of who is live
   std::vector<int> told_ ABSL_GUARDED_BY(mu_);  // the last of them
+  absl::Time look_again_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   absl::Time last_end_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   pb::WorkerState stop_state_ ABSL_GUARDED_BY(mu_) = pb::RUNNING;
   std::string stop_ ABSL_GUARDED_BY(mu_);

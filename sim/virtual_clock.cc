@@ -2,9 +2,9 @@
 #include "sim/virtual_clock.h"
 
 #include <optional>
-#include <thread>
 
 #include "base/check.h"
+#include "sim/fiber.h"
 
 namespace monsoon {
 
@@ -13,7 +13,6 @@ class VirtualClock::VirtualEvent final : public Event {
   explicit VirtualEvent(VirtualClock& clock) : clock_(clock) {}
 
   void Set() override {
-    absl::MutexLock lock(&clock_.mu_);
     set_ = true;
     for (const Waiter& waiter : waiters_) {
       if (waiter.deadline) clock_.queue_.erase(*waiter.deadline);
@@ -22,45 +21,32 @@ class VirtualClock::VirtualEvent final : public Event {
     waiters_.clear();
   }
 
-  void Reset() override {
-    absl::MutexLock lock(&clock_.mu_);
-    set_ = false;
-  }
+  void Reset() override { set_ = false; }
 
   bool Wait(absl::Time deadline) override {
-    int self = 0;
-    {
-      absl::MutexLock lock(&clock_.mu_);
-      if (set_ || deadline <= clock_.now_) return set_;
-      self = clock_.running_;
-      Waiter waiter{.actor = self};
-      if (deadline != absl::InfiniteFuture()) {
-        waiter.deadline = clock_.Add(deadline - clock_.now_, {.actor = self});
-      }
-      waiters_.push_back(waiter);
+    if (set_ || deadline <= clock_.now_) return set_;
+    Fiber* const self = clock_.running_;
+    MONSOON_CHECK(self != nullptr, "an actor waits");
+    Waiter waiter{.actor = self};
+    if (deadline != absl::InfiniteFuture()) {
+      waiter.deadline = clock_.Add(deadline - clock_.now_, {.actor = self});
     }
-    clock_.Yield();
-    absl::MutexLock lock(&clock_.mu_);
+    waiters_.push_back(waiter);
+    self->Pause();
     std::erase_if(waiters_, [&](const Waiter& w) { return w.actor == self; });
     return set_;
   }
 
  private:
   struct Waiter {
-    int actor = 0;
+    Fiber* actor = nullptr;
     std::optional<Key> deadline;
   };
 
-  // All under the clock's lock.
   VirtualClock& clock_;
   bool set_ = false;
   std::vector<Waiter> waiters_;
 };
-
-absl::Time VirtualClock::Now() const {
-  absl::MutexLock lock(&mu_);
-  return now_;
-}
 
 std::unique_ptr<Event> VirtualClock::NewEvent() {
   return std::make_unique<VirtualEvent>(*this);
@@ -73,81 +59,31 @@ VirtualClock::Key VirtualClock::Add(absl::Duration delay, Entry entry) {
 }
 
 void VirtualClock::After(absl::Duration delay, std::function<void()> action) {
-  absl::MutexLock lock(&mu_);
   Add(delay, {.action = std::move(action)});
 }
 
-Event* VirtualClock::Next(int self) {
-  while (true) {
-    std::function<void()> action;
-    {
-      absl::MutexLock lock(&mu_);
-      if (queue_.empty()) {
-        MONSOON_CHECK(unfinished_ == 0, "somebody waits for what never comes");
-        return turns_.back().get();
-      }
-      const auto next = queue_.extract(queue_.begin());
-      now_ = next.key().first;
-      MONSOON_CHECK(now_ - absl::UnixEpoch() <= limit_, "it comes to an end");
-      action = next.mapped().action;
-      if (!action) {
-        running_ = next.mapped().actor;
-        return running_ == self ? nullptr
-                                : turns_[static_cast<size_t>(running_)].get();
-      }
-    }
-    action();
-  }
-}
-
-void VirtualClock::Yield() {
-  Event* own = nullptr;
-  int self = 0;
-  {
-    absl::MutexLock lock(&mu_);
-    self = running_;
-    auto& turn = turns_[static_cast<size_t>(self)];
-    turn = RealClock().NewEvent();
-    own = turn.get();
-  }
-  Event* other = Next(self);
-  if (other == nullptr) return;
-  other->Set();
-  own->Wait(absl::InfiniteFuture());
-}
-
-void VirtualClock::End() {
-  {
-    absl::MutexLock lock(&mu_);
-    --unfinished_;
-  }
-  Next(-1)->Set();
-}
-
 void VirtualClock::Run(const std::vector<std::function<void()>>& actors) {
-  std::vector<std::thread> threads;
-  Event* end = nullptr;
-  {
-    absl::MutexLock lock(&mu_);
-    unfinished_ = actors.size();
-    turns_.clear();
-    for (size_t i = 0; i <= actors.size(); ++i) {
-      turns_.push_back(RealClock().NewEvent());
-    }
-    end = turns_.back().get();
-    for (size_t i = 0; i < actors.size(); ++i) {
-      Event* turn = turns_[i].get();
-      threads.emplace_back([this, turn, &actor = actors[i]] {
-        turn->Wait(absl::InfiniteFuture());
-        actor();
-        End();
-      });
-      Add(absl::ZeroDuration(), {.actor = static_cast<int>(i)});
-    }
+  std::map<Fiber*, std::unique_ptr<Fiber>> fibers;
+  for (const auto& actor : actors) {
+    auto fiber = std::make_unique<Fiber>(actor);
+    Add(absl::ZeroDuration(), {.actor = fiber.get()});
+    fibers[fiber.get()] = std::move(fiber);
   }
-  Next(-1)->Set();
-  end->Wait(absl::InfiniteFuture());
-  for (std::thread& thread : threads) thread.join();
+  while (!queue_.empty()) {
+    auto next = queue_.extract(queue_.begin());
+    now_ = next.key().first;
+    MONSOON_CHECK(now_ - absl::UnixEpoch() <= limit_, "it comes to an end");
+    Entry& entry = next.mapped();
+    if (entry.action) {
+      entry.action();
+      continue;
+    }
+    running_ = entry.actor;
+    running_->Resume();
+    if (running_->done()) fibers.erase(running_);
+    running_ = nullptr;
+  }
+  MONSOON_CHECK(fibers.empty(), "somebody waits for what never comes");
 }
 
 }  // namespace monsoon

@@ -14,6 +14,7 @@ absl::Status DeltaTrainer::Exchange(Replica& r, Link& link) const {
   const auto share =
       need_.rounds > 0 ? Replica::Share::kMean : Replica::Share::kSum;
   Flat& center = r.TakeWay(Divisor(r), share);
+  r.DropX();
   RETURN_IF_ERROR(link.PushPull(center, center, Weight(r), need_));
   r.x.CopyFrom(center);
   return absl::OkStatus();

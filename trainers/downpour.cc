@@ -103,6 +103,7 @@ class Downpour final : public Trainer {
   absl::Status Exchange(Replica& r, Link& link) const override {
     if (!sends_gradients_) {
       Flat& center = r.TakeWay();
+      r.DropX();
       RETURN_IF_ERROR(link.PushPull(center, center));
       r.x.CopyFrom(center);
       return absl::OkStatus();

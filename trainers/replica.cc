@@ -2,6 +2,8 @@
 #include "trainers/replica.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/status_macros.h"
@@ -62,6 +64,22 @@ Flat& Replica::TakeWay(float steps, Share share) {
     ForEach([steps](float& to, float xi) { to = (xi - to) / steps; }, u, here);
   }
   return way;
+}
+
+void Replica::DropX() {
+  if (saves_memory_) x.Discard();
+}
+
+void Replica::Rest() {
+  if (!saves_memory_ || center_->size() != x.size()) return;
+  const absl::Span<const char> here = AsBytes(std::as_const(x).span());
+  if (std::memcmp(here.data(), center_->data(), here.size()) != 0) return;
+  rests_without_x_ = true;
+  x.Discard();
+}
+
+void Replica::Wake() {
+  if (std::exchange(rests_without_x_, false)) x.CopyFrom(*center_);
 }
 
 void Replica::PutStatistics(Flat& update, Share share) {

@@ -69,6 +69,17 @@ class Replica final : private GradientListener {
   // is kept.
   Flat& TakeWay(float steps = 1, Share share = Share::kSum);
 
+  // For who keeps many replicas in one process (sim/), of which few compute at
+  // a time: what is dropped below gives its memory back, from now on.
+  void SaveMemory() { saves_memory_ = true; }
+  // x is not read before it is written anew: a trainer may say so when its
+  // update lies elsewhere, and x is overwritten by the reply.
+  void DropX();
+  // Nothing reads or writes this replica until Wake: where x is the kept
+  // center, it is dropped meanwhile.
+  void Rest();
+  void Wake();
+
   // State of the trainer, by name; [P] zeros at first.
   Flat& slot(const std::string& name) { return slots_.vector(name); }
   double& number(const std::string& name) { return slots_.number(name); }
@@ -137,6 +148,8 @@ class Replica final : private GradientListener {
   float lr_factor_ = 1;
   Slots slots_;
   Slots optimizer_slots_;
+  bool saves_memory_ = false;
+  bool rests_without_x_ = false;
   // Shared: whoever pulled the same version may hold the same center.
   std::shared_ptr<Flat> center_;
 };

@@ -149,12 +149,19 @@ absl::Status CheckOverlap(const Options& options, const Traits& traits) {
 absl::Status CheckStaleness(const Options& options, const Traits& traits) {
   const bool exchanges =
       traits.pushes != Payload::kNone && traits.replies != Payload::kNone;
-  if (options.max_lead >= 0 && (!exchanges || traits.synchronous)) {
+  std::string refusal;
+  if (!exchanges) {
+    refusal = "exchanges nothing while it trains";
+  } else if (traits.synchronous) {
+    refusal = "waits for all workers at each exchange anyway";
+  } else if (traits.replies == Payload::kElastic) {
+    refusal = "answers a push with what follows from it, at once";
+  }
+  if (options.max_lead >= 0 && !refusal.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "--max-lead ", options.max_lead, ": trainer ", options.trainer,
-        exchanges ? " waits for all workers at each exchange anyway"
-                  : " exchanges nothing while it trains",
-        ", expected an asynchronous one; leave --max-lead out"));
+        "--max-lead ", options.max_lead, ": trainer ", options.trainer, " ",
+        refusal, ", expected one that is answered with the center and waits ",
+        "for nobody; leave --max-lead out"));
   }
   if (options.max_staleness >= 0 && traits.replies != Payload::kCenter) {
     return absl::InvalidArgumentError(absl::StrCat(

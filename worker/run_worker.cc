@@ -21,13 +21,6 @@
 namespace monsoon {
 namespace {
 
-// Of a worker's own initial weights; rank 0's are the initial center.
-uint64_t OwnSeed(uint64_t seed, int rank) {
-  if (rank == 0) return seed;
-  return Random({seed, Random::kInitialize, static_cast<uint64_t>(rank)})
-      .Next();
-}
-
 // One worker's way through one job, in the order of the methods.
 class Session {
  public:
@@ -245,20 +238,6 @@ absl::StatusOr<JobOutcome> Session::Outcome() {
   return outcome;
 }
 
-pb::WorkerState StateOf(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return pb::DONE;
-    case absl::StatusCode::kOutOfRange:
-      return pb::DIVERGED;
-    case absl::StatusCode::kCancelled:
-    case absl::StatusCode::kAborted:  // stopped together with the job
-      return pb::INTERRUPTED;
-    default:
-      return pb::FAILED;
-  }
-}
-
 absl::StatusOr<JobOutcome> Session::Run() {
   omp_set_num_threads(options_.threads);
   RETURN_IF_ERROR(LearnJob());
@@ -275,7 +254,7 @@ absl::StatusOr<JobOutcome> Session::Run() {
 }
 
 absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
-  const pb::WorkerState state = StateOf(ended);
+  const pb::WorkerState state = StateOfEnd(ended);
   const std::string why =
       state == pb::DIVERGED
           ? absl::StrCat("trainer ", options_.trainer, ": ", ended.message())
@@ -288,6 +267,26 @@ absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
 }
 
 }  // namespace
+
+uint64_t OwnSeed(uint64_t seed, int rank) {
+  if (rank == 0) return seed;
+  return Random({seed, Random::kInitialize, static_cast<uint64_t>(rank)})
+      .Next();
+}
+
+pb::WorkerState StateOfEnd(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return pb::DONE;
+    case absl::StatusCode::kOutOfRange:
+      return pb::DIVERGED;
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kAborted:  // stopped together with the job
+      return pb::INTERRUPTED;
+    default:
+      return pb::FAILED;
+  }
+}
 
 absl::StatusOr<JobOutcome> RunWorker(Options options, int rank,
                                      WorkerEnvironment& environment) {

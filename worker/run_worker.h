@@ -45,6 +45,13 @@ struct JobOutcome {
   std::vector<Flat> members;
 };
 
+// Of the initial weights of a worker of that rank: rank 0's, of the job's own
+// seed, are the initial center.
+uint64_t OwnSeed(uint64_t seed, int rank);
+
+// How a worker that met `status` reports its end.
+pb::WorkerState StateOfEnd(const absl::Status& status);
+
 // Takes part in a job as the worker `rank`: joins (rank 0 creates the job),
 // trains, reports. Rank 0 then waits for the others and returns the outcome;
 // other ranks return it without members. A training that diverged or was

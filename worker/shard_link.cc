@@ -209,6 +209,11 @@ ShardLink::ShardLink(Config config, Clock& clock)
 
 ShardLink::~ShardLink() = default;
 
+int64_t ShardLink::MaxLead(const Freshness& need) const {
+  if (config_.worker < 0) return need.max_lead;
+  return std::min(need.max_lead, config_.max_lead);
+}
+
 absl::Status ShardLink::Initialize(const Flat& center) {
   return Exchange(Request::INITIALIZE, &center, nullptr, 0, {}, {});
 }
@@ -246,6 +251,18 @@ absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,
 
 absl::Status ShardLink::PushPull(const Flat& update, Flat& reply, float weight,
                                  Freshness need, const Account& account) {
+  if (need.rounds > 0 || MaxLead(need) != kUnbounded) {
+    // First all pushes: a shard that waits for the others' pushes must not keep
+    // back the repeat of a lost one, for which they wait at another shard.
+    RETURN_IF_ERROR(Push(update, weight, account));
+    const Answer pushed = last_;
+    Account after = account;
+    after.follows_push = true;
+    RETURN_IF_ERROR(Exchange(Request::PULL, nullptr, &reply, 0, need, after));
+    last_.staleness = pushed.staleness;
+    last_.refused = pushed.refused;
+    return absl::OkStatus();
+  }
   return Exchange(Request::PUSH_PULL, &update, &reply, weight, need, account);
 }
 
@@ -267,9 +284,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                                  Flat* reply, float weight, Freshness need,
                                  const Account& account) {
   const bool pushes = kind == Request::PUSH || kind == Request::PUSH_PULL;
-  const bool waits = config_.worker >= 0 && reply != nullptr;
-  const int64_t max_lead =
-      waits ? std::min(need.max_lead, config_.max_lead) : need.max_lead;
+  const int64_t max_lead = reply == nullptr ? kUnbounded : MaxLead(need);
   for (size_t place = 0; place < order_.size(); ++place) {
     const size_t i = order_[place];
     const ShardRange& range = config_.shards[i];
@@ -310,7 +325,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                     : deadline;
   while (failed != nullptr && MayRetry(failed->status()) &&
          !Mutant("gives-up-at-once")) {
-    if (Mutant("retries-counted")) Count();
+    if (Mutant("retries-counted")) Count(account.follows_push);
     clock_.NewEvent()->Wait(std::min(last_try, clock_.Now() + backoff.Next()));
     if (clock_.Now() >= last_try || failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin, limit);
@@ -318,7 +333,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     failed = Round(deadline);
   }
   if (failed != nullptr) return failed->status();
-  Count();
+  Count(account.follows_push);
   return absl::OkStatus();
 }
 
@@ -401,7 +416,7 @@ const ShardLink::Call* ShardLink::Round(absl::Time deadline) {
   return failed;
 }
 
-void ShardLink::Count() {
+void ShardLink::Count(bool follows_push) {
   const Request& request = calls_.front()->request;
   const bool pushes = request.sequence() > 0;
   const bool pulls = !calls_.front()->reply_values.empty();
@@ -422,7 +437,8 @@ void ShardLink::Count() {
     if (!pulls) continue;
     const auto shard = static_cast<size_t>(call->request.shard());
     const int64_t version = call->reply.version();
-    versions_before_[shard] = pushes ? versions_[shard] : version;
+    versions_before_[shard] =
+        pushes || follows_push ? versions_[shard] : version;
     versions_[shard] = version;
   }
 }

@@ -83,6 +83,8 @@ class ShardLink final : public Link {
     // Computed from the center that was handed out before the last one.
     bool is_behind = false;
     float lr_factor = 1;
+    // A pull that is the second half of a push with a wait.
+    bool follows_push = false;
   };
   // What is pending in the attached replica, once, and its rate.
   Account TakeAccount();
@@ -124,7 +126,10 @@ class ShardLink final : public Link {
   // Why there is no further attempt.
   absl::Status GaveUp(const Call& call, absl::Time begin,
                       absl::Duration limit) const;
-  void Count();
+  // `follows_push`: a pull that ends a push with a wait.
+  void Count(bool follows_push);
+  // What the pull and the job ask for.
+  int64_t MaxLead(const Freshness& need) const;
 
   const Config config_;
   Clock& clock_;

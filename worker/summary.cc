@@ -265,6 +265,12 @@ std::string DescribeSummary(const Json& s) {
           : absl::StrCat("staleness ", Fixed(s["staleness_mean"], 2),
                          " (95 of 100 pushes at most ",
                          s["staleness_p95"].dump(), ")");
+  std::string memory;  // of a simulation: none
+  if (s["peak_rss_bytes"].is_number()) {
+    memory =
+        absl::StrCat(", peak memory ",
+                     s["peak_rss_bytes"].get<int64_t>() / 1'000'000, " MB");
+  }
   return absl::StrCat(
       s["trainer"].get<std::string>(), " ", s["status"].get<std::string>(),
       ": ", s["model"].get<std::string>(), " on ", s["data"].get<std::string>(),
@@ -273,10 +279,9 @@ std::string DescribeSummary(const Json& s) {
       Grouped(s["samples"].get<int64_t>()), " samples in ",
       Fixed(s["elapsed_s"], 2), " s (", Fixed(s["samples_per_s"], 0),
       " samples/s), first step after ", Fixed(s["startup_s"], 2), " s, ",
-      staleness, ", peak memory ",
-      s["peak_rss_bytes"].get<int64_t>() / 1'000'000, " MB. Train loss ",
-      Fixed(s["train_loss"], 4), ", test loss ", Fixed(s["test_loss"], 4),
-      ", test accuracy ", Fixed(s["test_acc"], 4), ".");
+      staleness, memory, ". Train loss ", Fixed(s["train_loss"], 4),
+      ", test loss ", Fixed(s["test_loss"], 4), ", test accuracy ",
+      Fixed(s["test_acc"], 4), ".");
 }
 
 }  // namespace monsoon

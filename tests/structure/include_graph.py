@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which folder may include which, and what server and worker may know."""
+"""Which folder may include which, and what server, worker and sim may know."""
 
 import re
 
@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "tests": "base proto data models trainers transport server worker sim "
              "report cli",
 }
-KNOW_NO_ALGORITHM = ("server", "worker")
+KNOW_NO_ALGORITHM = ("server", "worker", "sim")
 # Names of trainers that are English words: only a string may not hold them.
 ENGLISH = {"single"}
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report.h"
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace monsoon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json Of(const Utilization& utilization) {
+  return {{"mean", utilization.mean}, {"max", utilization.max}};
+}
+
+// Staleness -> pushes of shards, over all workers.
+Json Histogram(const pb::JobStatus& status) {
+  std::map<int64_t, int64_t> sum;
+  for (const pb::Member& member : status.members()) {
+    for (const auto& [staleness, pushes] : member.report().staleness()) {
+      sum[staleness] += pushes;
+    }
+  }
+  Json histogram = Json::object();
+  for (const auto& [staleness, pushes] : sum) {
+    histogram[absl::StrCat(staleness)] = pushes;
+  }
+  return histogram;
+}
+
+Json FirstTime(const std::vector<CurvePoint>& curve, double accuracy) {
+  for (const CurvePoint& point : curve) {
+    if (point.accuracy >= accuracy) return point.elapsed_s;
+  }
+  return nullptr;
+}
+
+std::string Percent(const Json& utilization) {
+  return absl::StrFormat("%.0f %% (max %.0f %%)",
+                         100 * utilization["mean"].get<double>(),
+                         100 * utilization["max"].get<double>());
+}
+
+}  // namespace
+
+Json SummarizeSimulation(const SimulationInputs& inputs,
+                         const Simulation& simulation, RunState state,
+                         const Evaluation* test,
+                         std::optional<double> time_to) {
+  const SimulationSpec& spec = inputs.spec;
+  Json json =
+      Summarize({.outcome = simulation.outcome, .state = state, .test = test});
+  json["transport"] = "virtual";
+  json["peak_rss_bytes"] = nullptr;
+  if (time_to.has_value()) {
+    json["time_to"] = FirstTime(simulation.curve, *time_to);
+  }
+  json["compute"] = spec.compute.Text();
+  json["network"] = spec.network.Text();
+  json["server_rate"] = spec.server_rate.Text();
+  json["stragglers"] = spec.stragglers.Text();
+  json["crash"] = spec.crash.Text();
+  json["restart"] = TimeText(spec.restart);
+  json["gradients"] = spec.gradients.Text();
+  json["virtual_s"] = simulation.virtual_s;
+  json["samples_applied"] = simulation.samples_applied;
+  json["samples_lost"] = simulation.samples_lost;
+  json["crashes"] = simulation.crashes;
+  json["staleness"] = Histogram(simulation.outcome.status);
+  json["utilization"] = {{"workers", Of(simulation.computing)},
+                         {"worker_out", Of(simulation.worker_out)},
+                         {"worker_in", Of(simulation.worker_in)},
+                         {"servers", Of(simulation.server_core)},
+                         {"server_out", Of(simulation.server_out)},
+                         {"server_in", Of(simulation.server_in)}};
+  Json curve = Json::array();
+  for (const CurvePoint& point : simulation.curve) {
+    curve.push_back({point.elapsed_s, point.samples, point.accuracy});
+  }
+  json["curve"] = curve;
+  return json;
+}
+
+std::string DescribeSimulation(const Json& s) {
+  const Json& busy = s["utilization"];
+  std::string text = absl::StrCat(
+      DescribeSummary(s), "\nSimulated: compute ",
+      s["compute"].get<std::string>(), ", network ",
+      s["network"].get<std::string>(), "; ", s["crashes"].dump(),
+      " crashes, which took ", s["samples_lost"].dump(),
+      " samples. Busy: workers ", Percent(busy["workers"]), ", servers' cores ",
+      Percent(busy["servers"]), ", their ports in ", Percent(busy["server_in"]),
+      ", out ", Percent(busy["server_out"]), ".");
+  for (const Json& point : s["curve"]) {
+    absl::StrAppendFormat(&text, "\n%10.3f s %10d samples  accuracy %.4f",
+                          point[0].get<double>(), point[1].get<int64_t>(),
+                          point[2].get<double>());
+  }
+  if (!s["time_to"].is_null()) {
+    absl::StrAppendFormat(&text,
+                          "\nThe accuracy that was asked for: after %.3f s.",
+                          s["time_to"].get<double>());
+  }
+  return text;
+}
+
+}  // namespace monsoon
