@@ -5,6 +5,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -84,7 +85,7 @@ struct Fiber::Context {
   }
 
   static void Begin(unsigned high, unsigned low) {
-    auto* const self = reinterpret_cast<Context*>(
+    auto* const self = std::bit_cast<Context*>(
         static_cast<uintptr_t>(high) << 32 | static_cast<uintptr_t>(low));
 #ifdef MONSOON_ADDRESS_SANITIZER
     __sanitizer_finish_switch_fiber(nullptr, &self->caller.bottom,

@@ -16,6 +16,7 @@ constexpr size_t kMostFailures = 2000;
 std::vector<float> ValuesOf(const ExchangeCall& call) {
   // A call that was cut may end within a float; that is left out.
   std::vector<float> values(call.update.size() / sizeof(float));
+  if (values.empty()) return values;
   std::memcpy(values.data(), call.update.data(), values.size() * sizeof(float));
   return values;
 }
