@@ -143,6 +143,8 @@ absl::Status Read(int argc, const char* const* argv, Settings& settings) {
     if (!status.ok()) return Refuse(flag.name, status.message());
   }
   RETURN_IF_ERROR(ResolveOptions(flags.options));
+  RETURN_IF_ERROR(CheckSeparateProcesses(flags.options));
+  PrintWarnings(kProgram, flags.options);
   if (flags.options.transport != "auto") {
     return Refuse("transport",
                   absl::StrCat("found \"", flags.options.transport,

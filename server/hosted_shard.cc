@@ -227,7 +227,6 @@ absl::Status HostedShard::Admit(const Update& update, float largest) {
 }
 
 absl::Status HostedShard::Apply(const Update& update, double largest) {
-  // Where the center cannot come near infinity, there is nothing to check.
   const double reach = double{reach_} * std::max(1.0f, update.lr_factor);
   const auto farthest = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return bound_ + reach * (bound_ + largest);
@@ -236,7 +235,7 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
     bound_ = Largest(shard_.center.span());
   }
   const double bound = farthest();
-  if (bound < kSafe) {
+  if (bound < kSafe) {  // nothing to check
     trainer_.Apply(update, shard_);
     bound_ = bound;
   } else {

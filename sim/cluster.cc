@@ -68,12 +68,6 @@ pb::JobSpec SpecOf(const SimulationInputs& inputs, const SimulatedJob& job) {
   return spec;
 }
 
-// Whoever comes back after a crash is at once taken for the next self, unless
-// that is so soon that signs of life would be all that happens.
-absl::Duration LeaseOf(const SimulationSpec& spec) {
-  return std::max(spec.restart, absl::Seconds(1));
-}
-
 absl::StatusOr<SimulatedJob> MakeJob(const SimulationInputs& inputs,
                                      VirtualClock& clock) {
   const Options& options = inputs.options;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/spec.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
@@ -260,6 +261,10 @@ absl::StatusOr<GradientKind> GradientKind::Parse(absl::string_view text) {
 std::string GradientKind::Text() const {
   if (!is_quadratic) return "real";
   return parameters == 0 ? "quadratic" : absl::StrCat("quadratic:", parameters);
+}
+
+absl::Duration LeaseOf(const SimulationSpec& spec) {
+  return std::max(spec.restart, absl::Seconds(1));
 }
 
 }  // namespace monsoon

@@ -97,4 +97,9 @@ struct SimulationSpec {
   int64_t eval_every = 0;
 };
 
+// How long a server waits for a sign of life. Whoever comes back after a crash
+// is at once taken for the next self, unless that is so soon that signs of life
+// would be all that happens.
+absl::Duration LeaseOf(const SimulationSpec& spec);
+
 }  // namespace monsoon

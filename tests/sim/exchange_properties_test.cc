@@ -35,9 +35,16 @@ Drawn::Drawn(uint64_t seed) {
   const auto below = [&](uint64_t bound) {
     return static_cast<int>(random.Below(bound));
   };
-  const std::vector<std::string> trainers = TrainerNames();
+  std::vector<std::string> trainers = TrainerNames();
+  std::erase_if(trainers, [](const std::string& name) {
+    // There is no network to be simulated.
+    return MakeTrainer(name, {}, {})->trainer->traits().maps_center;
+  });
   Options& options = job.options;
   options.trainer = trainers[random.Below(trainers.size())];
+  const TrainerEntry& entry = **FindTrainer(options.trainer);
+  options.optimizer = entry.optimizer;
+  options.lr = double{entry.lr};
   options.seed = seed;
   options.servers = 1 + below(3);
   options.batch_size = 1 + below(4);
@@ -119,7 +126,7 @@ Ran Run(uint64_t seed) {
   std::deque<FaultyCalls> networks;
   drawn.job.seams.server = [&](int, ServerCalls& next,
                                VirtualClock& clock) -> ServerCalls& {
-    return servers.emplace_back(next, clock, drawn.job.spec.restart);
+    return servers.emplace_back(next, clock, LeaseOf(drawn.job.spec));
   };
   drawn.job.seams.worker = [&](int worker, int server, ServerCalls& next,
                                VirtualClock& clock) -> ServerCalls& {
