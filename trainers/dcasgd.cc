@@ -19,7 +19,7 @@
 // Schedules: server_lr is multiplied by the factor of the worker who pushes.
 // Cost:     see GradientTrainer; workers x model bytes on the servers.
 // Departs:  s starts as the center that the worker pulled first; in the
-// authors'
+//           authors'
 //           code it starts as zeros, so that every worker's first correction is
 //           wrong there.
 #include <cmath>

@@ -7,8 +7,7 @@
 //             c <- Opt(c, (1/softsync) * sum_j g_j / max(1, tau_j)),  x <- c
 //           and a worker goes on at once from the center that there is.
 // Symbols:  g_j an update's value, tau_j its staleness in rounds of the shard,
-// c
-//           shard.center, x replica.x; vectors are [P] float32.
+//           c shard.center, x replica.x; vectors are [P] float32.
 // Units:    server_lr is the rate of a gradient that is not stale.
 // Errors:   whatever Link returns; x is then undefined.
 // Threads:  immutable, safe from any thread; the server half runs under the
@@ -17,7 +16,7 @@
 // Schedules: server_lr is multiplied by the factor of the workers who push.
 // Cost:     see GradientTrainer; the servers keep the gradients of a round.
 // Departs:  gradients are weighted by their samples in a round's mean. The
-// paper
+//           paper
 //           names n-softsync by n = workers / softsync. When the last workers
 //           end, what is left of a round is applied with fewer gradients.
 #include <algorithm>

@@ -199,6 +199,7 @@ TEST_CASE("A client whose shards are at different rounds gets its turn",
   Set set = {{"fraction", "0.5"}};
   // Rounds 0 and 1 are rank 0's, round 2 is rank 1's.
   for (int seed = 0;; ++seed) {
+    REQUIRE(seed < 1000);
     set["cohort_seed"] = std::to_string(seed);
     const MadeTrainer made = *MakeTrainer("fedavg", set, facts);
     if (Cohort(*made.trainer, 0, 2)[0] == 0 &&
