@@ -95,6 +95,17 @@ absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
   return absl::OkStatus();
 }
 
+absl::Status CheckBase(const Request& request, int index, int64_t version) {
+  const int64_t base = request.base_version();
+  if ((base >= 0 && base <= version) || Mutant("any-base-accepted")) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      Sender(request.worker(), index), "the worker goes by version ", base,
+      " of the center (base_version), expected 0 to ", version,
+      ", which it has had"));
+}
+
 absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
                                   int index) {
   const float largest = Largest(update);

@@ -29,6 +29,10 @@ struct ShardCodes {
 // bad weight or count, a code that the job does not have.
 absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
                           const ShardCodes& codes);
+// The version of the center that the worker goes by is one that the shard has
+// had: INVALID_ARGUMENT.
+absl::Status CheckBase(const pb::ExchangeRequest& request, int index,
+                       int64_t version);
 // The largest magnitude of an update, or INVALID_ARGUMENT when one of its
 // values is not finite.
 absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,

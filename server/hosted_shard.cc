@@ -64,7 +64,7 @@ void HostedShard::Exchange(ExchangeCall& call) {
 
 void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
   absl::Status checked = CheckSender(call.request);
-  checked.Update(CheckBase(call.request));
+  checked.Update(CheckBase(call.request, index_, shard_.version));
   if (!checked.ok()) {
     ready.push_back({&call, std::move(checked), {}});
   } else if (call.request.kind() == Request::INITIALIZE) {
@@ -97,17 +97,6 @@ absl::Status HostedShard::CheckSender(const Request& request) const {
       absl::StrCat(Sender(request.worker(), index_),
                    "this process was replaced by a newer one; nothing of the "
                    "call was applied"));
-}
-
-absl::Status HostedShard::CheckBase(const Request& request) const {
-  const int64_t base = request.base_version();
-  if ((base >= 0 && base <= shard_.version) || Mutant("any-base-accepted")) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      Sender(request.worker(), index_), "the worker goes by version ", base,
-      " of the center (base_version), expected 0 to ", shard_.version,
-      ", which it has had"));
 }
 
 absl::Status HostedShard::CheckPush(const Request& request,

@@ -94,9 +94,6 @@ class HostedShard {
   // The sender is the present process of its rank, or an observer.
   absl::Status CheckSender(const pb::ExchangeRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The version that the worker goes by is one that the shard has had.
-  absl::Status CheckBase(const pb::ExchangeRequest& request) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The push may be served now: it is the worker's next, or its last again.
   absl::Status CheckPush(const pb::ExchangeRequest& request,
                          const Peer& peer) const

@@ -4,7 +4,7 @@
 // Source:   Zinkevich, Weimer, Smola, Li 2010, Parallelized Stochastic Gradient
 //           Descent (NIPS).
 // Rule:     x <- Opt(x, g) every step, from one start; when the data have
-// ended:
+//           ended:
 //             c <- sum_i b_i*x_i / sum_i b_i
 // Symbols:  x_i the replicas, c shard.center, b_i the samples of each; vectors
 //           are [P] float32.

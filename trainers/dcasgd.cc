@@ -19,7 +19,7 @@
 // Schedules: server_lr is multiplied by the factor of the worker who pushes.
 // Cost:     see GradientTrainer; workers x model bytes on the servers.
 // Departs:  s starts as the center that the worker pulled first; in the
-// authors'
+//           authors'
 //           code it starts as zeros, so that every worker's first correction is
 //           wrong there.
 #include <cmath>
@@ -33,7 +33,7 @@ namespace {
 class DcAsgd final : public GradientTrainer {
  public:
   explicit DcAsgd(Hyperparameters& hyper)
-      : GradientTrainer(Replica::Share::kSum, {}),
+      : GradientTrainer(1),
         adaptive_(hyper.Toggle("adaptive", false,
                                "divide lambda by the root of the mean square "
                                "of the gradients")),

@@ -11,9 +11,7 @@ int64_t DeltaTrainer::Window(Hyperparameters& hyper, int64_t fallback,
 }
 
 absl::Status DeltaTrainer::Exchange(Replica& r, Link& link) const {
-  const auto share =
-      need_.rounds > 0 ? Replica::Share::kMean : Replica::Share::kSum;
-  Flat& center = r.TakeWay(Divisor(r), share);
+  Flat& center = r.TakeWay(Divisor(r), need_.rounds > 0 ? kUnbounded : 1);
   r.DropX();
   RETURN_IF_ERROR(link.PushPull(center, center, Weight(r), need_));
   r.x.CopyFrom(center);

@@ -4,16 +4,14 @@
 // Source:   Liu et al. 2024, Asynchronous Local-SGD Training for Language
 //           Modeling (arXiv:2401.09135), in the form of HALoS.
 // Rule:     x <- Opt(x, g) every step; every `window` steps a push of D = x -
-// c';
-//           the t-th that a shard gets:
+//           c'; the t-th that a shard gets:
 //             B <- B + D
 //             every N-th:  m <- beta*m + B/N,  B <- 0,
 //                          c <- c + server_lr*((1 - a*N + a)*beta*m + D/N)
 //             the others:  c <- c + server_lr*(a*beta*m + D/N)
 //           and the worker goes on from x <- c.
 // Symbols:  x replica.x, c shard.center, c' the center as the worker last
-// pulled
-//           it, B, m the shard's slots "buffer", "momentum", N the key
+//           pulled it, B, m the shard's slots "buffer", "momentum", N the key
 //           `buffer`, a `spread`, beta `momentum`; vectors are [P] float32.
 // Units:    `window` in local steps, `buffer` in pushes.
 // Errors:   whatever Link returns; x and c' are then undefined.
@@ -22,8 +20,7 @@
 // Statistics (batch norm): the mean over the workers of their deltas is added.
 // Cost:     see DeltaTrainer; two slots on the servers.
 // Departs:  the paper also gives slow workers fewer local steps (DyLU); here
-// all
-//           have the same window, as a trainer sees no clock.
+//           all have the same window, as a trainer sees no clock.
 #include <cmath>
 
 #include "trainers/delta_trainer.h"

@@ -14,8 +14,7 @@
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
 // Statistics (batch norm): the mean over the workers of their deltas,
-// discounted
-//           like the rest.
+//           discounted like the rest.
 // Cost:     see DeltaTrainer.
 // Departs:  the paper's staleness is that of clocks, and its servers keep the
 //           updates of a clock and merge them as they come; here, as in what

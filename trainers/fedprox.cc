@@ -6,8 +6,7 @@
 // Rule:     as fedavg, with local steps along g + mu*(x - c'): the gradient of
 //           the loss + (mu/2)*|x - c'|^2.
 // Symbols:  g replica.gradient, x replica.x, c' the round's center as the
-// worker
-//           pulled it; [P] float32. See Federated for the rest.
+//           worker pulled it; [P] float32. See Federated for the rest.
 // Units:    mu in 1 / rate.
 // Departs:  as fedavg; clipping and weight decay are applied to g alone.
 #include "trainers/federated.h"

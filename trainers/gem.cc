@@ -20,8 +20,7 @@
 //           shard's lock and does not block.
 // Statistics (batch norm): the mean over the workers of their deltas is added.
 // Cost:     one PushPull of P floats each way per window; the servers keep m
-// and
-//           s of every worker: 2 x workers x model bytes.
+//           and s of every worker: 2 x workers x model bytes.
 // Departs:  m and s lie on the servers instead of the worker: so pull, factor
 //           and commit are one transaction, as they are in the reference code,
 //           for one message each way. s holds the worker's own commit, so that

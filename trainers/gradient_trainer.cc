@@ -12,7 +12,7 @@ absl::Status GradientTrainer::Start(Replica& r, Link& link) const {
 }
 
 absl::Status GradientTrainer::Exchange(Replica& r, Link& link) const {
-  r.PutStatistics(r.gradient, share_);
+  r.PutStatistics(r.gradient, in_mean_);
   const auto weight = static_cast<float>(r.pending_samples);
   RETURN_IF_ERROR(link.PushPull(r.gradient, r.x, weight, need_));
   r.KeepCenter(r.statistics());

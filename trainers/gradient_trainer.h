@@ -23,12 +23,14 @@ class GradientTrainer : public Trainer {
   absl::Status Exchange(Replica& r, Link& link) const override;
 
  protected:
-  // `share`: what the server half does with what several workers push.
-  GradientTrainer(Replica::Share share, Freshness need)
-      : share_(share), need_(need) {}
+  // The server half takes the mean of `in_mean` pushes, at most of all
+  // workers'.
+  explicit GradientTrainer(int64_t in_mean, Freshness need = {})
+      : in_mean_(in_mean), need_(need) {}
+  int64_t in_mean() const { return in_mean_; }
 
  private:
-  const Replica::Share share_;
+  const int64_t in_mean_;
   const Freshness need_;
 };
 

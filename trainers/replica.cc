@@ -49,13 +49,13 @@ void Replica::KeepCenter(const Flat& center) {
   center_->CopyFrom(center);
 }
 
-Flat& Replica::TakeWay(float steps, Share share) {
+Flat& Replica::TakeWay(float steps, int64_t in_mean) {
   MONSOON_CHECK(center_->size() == x.size(), "a whole center is kept");
   if (center_.use_count() > 1) {
     center_ = std::make_shared<Flat>(center_->Clone());
   }
   Flat& way = *center_;
-  PutStatistics(way, share);
+  PutStatistics(way, in_mean);
   Flat u = way.Slice(0, parameters_);
   const Flat here = x.Slice(0, parameters_);
   if (steps == 1) {
@@ -82,16 +82,16 @@ void Replica::Wake() {
   if (std::exchange(rests_without_x_, false)) x.CopyFrom(*center_);
 }
 
-void Replica::PutStatistics(Flat& update, Share share) {
+void Replica::PutStatistics(Flat& update, int64_t in_mean) {
   const int64_t count = x.size() - parameters_;
   if (count == 0) return;
   Flat to = update.Slice(parameters_, count);
   const Flat here = statistics();
   const Flat there = center_->Slice(center_->size() - count, count);
-  const int pushes = share == Share::kMean ? 1 : rules_.workers;
-  ForEach([n = static_cast<float>(pushes)](float& u, float s,
-                                           float c) { u = (s - c) / n; },
-          to, here, there);
+  const auto n = static_cast<float>(rules_.workers);
+  const float updates = n / std::min(n, static_cast<float>(in_mean));
+  ForEach([n = updates](float& u, float s, float c) { u = (s - c) / n; }, to,
+          here, there);
 }
 
 void Replica::BeginStep() { lr_factor_ = rules_.schedule.Factor(epochs()); }

@@ -44,10 +44,6 @@ class Replica final : private GradientListener {
   // Of one tensor of weights, without rules.
   Replica(int worker, int64_t weights, const Optimizer& optimizer);
 
-  // What the servers do with the updates of several workers: add each of them,
-  // or the mean of a round.
-  enum class Share { kSum, kMean };
-
   const int worker;
   Flat x;                       // [P]
   Flat gradient;                // [P], for a trainer's Sink; else anything
@@ -67,7 +63,7 @@ class Replica final : private GradientListener {
   // center, or to the mean of a round. Lies in the memory of center(), which is
   // no more until a new one is written there, or kept. REQUIRES: a whole center
   // is kept.
-  Flat& TakeWay(float steps = 1, Share share = Share::kSum);
+  Flat& TakeWay(float steps = 1, int64_t in_mean = 1);
 
   // For who keeps many replicas in one process (sim/), of which few compute at
   // a time: what is dropped below gives its memory back, from now on.
@@ -89,10 +85,11 @@ class Replica final : private GradientListener {
   // The statistics in x; empty where the model has none.
   Flat statistics() { return x.Slice(parameters_, x.size() - parameters_); }
   // Writes the statistics' part of an update [P]: the way that they have gone
-  // since center() was kept, for a sum divided by the workers. So the center's
-  // follow the mean of what the workers see; a sum of n deltas overshoots from
-  // n = 2 on, and may turn a variance negative.
-  void PutStatistics(Flat& update, Share share = Share::kSum);
+  // since center() was kept, divided by the workers, as the servers add it; or
+  // less, where they add the mean of `in_mean` updates, at most of all
+  // workers'. So the center's follow the mean of what the workers see; a sum of
+  // n deltas overshoots from n = 2 on, and may turn a variance negative.
+  void PutStatistics(Flat& update, int64_t in_mean = 1);
 
   const Optimizer& optimizer() const { return optimizer_; }
   // What the schedule makes of the rate, for the step at hand; 1 at first.

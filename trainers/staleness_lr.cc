@@ -7,17 +7,18 @@
 //             c <- Opt(c, (1/softsync) * sum_j g_j / max(1, tau_j)),  x <- c
 //           and a worker goes on at once from the center that there is.
 // Symbols:  g_j an update's value, tau_j its staleness in rounds of the shard,
-// c
-//           shard.center, x replica.x; vectors are [P] float32.
+//           c shard.center, x replica.x; vectors are [P] float32.
 // Units:    server_lr is the rate of a gradient that is not stale.
 // Errors:   whatever Link returns; x is then undefined.
 // Threads:  immutable, safe from any thread; the server half runs under the
 //           shard's lock and does not block.
-// Statistics (batch norm): as the gradients.
+// Statistics (batch norm): the mean over the workers of their deltas,
+// discounted
+//           like the gradients.
 // Schedules: server_lr is multiplied by the factor of the workers who push.
 // Cost:     see GradientTrainer; the servers keep the gradients of a round.
 // Departs:  gradients are weighted by their samples in a round's mean. The
-// paper
+//           paper
 //           names n-softsync by n = workers / softsync. When the last workers
 //           end, what is left of a round is applied with fewer gradients.
 #include <algorithm>
@@ -32,10 +33,10 @@ namespace {
 class StalenessLr final : public GradientTrainer {
  public:
   explicit StalenessLr(Hyperparameters& hyper)
-      : GradientTrainer(Replica::Share::kSum, {}),
-        softsync_(hyper.Count("softsync", 1, 1,
-                              "gradients of one update; the workers make it "
-                              "nearly synchronous, 1 asynchronous")),
+      : GradientTrainer(hyper.Count(
+            "softsync", 1, 1,
+            "gradients of one update; the workers make it nearly synchronous, "
+            "1 asynchronous")),
         rule_(hyper, hyper.facts().optimizer, hyper.facts().lr) {}
 
   Traits traits() const override {
@@ -46,7 +47,7 @@ class StalenessLr final : public GradientTrainer {
   // Who is the last cannot fill a round.
   int Quorum(int64_t, absl::Span<const int> live) const override {
     const auto most = static_cast<int64_t>(live.size());
-    return static_cast<int>(std::max<int64_t>(1, std::min(softsync_, most)));
+    return static_cast<int>(std::max<int64_t>(1, std::min(in_mean(), most)));
   }
   float Discount(const Update& update) const override {
     return 1.0f / static_cast<float>(std::max<int64_t>(1, update.staleness));
@@ -56,7 +57,6 @@ class StalenessLr final : public GradientTrainer {
   }
 
  private:
-  const int64_t softsync_;
   const ServerRule rule_;
 };
 

@@ -35,7 +35,7 @@ namespace {
 class Sync final : public GradientTrainer {
  public:
   explicit Sync(Hyperparameters& hyper)
-      : GradientTrainer(Replica::Share::kMean, {.rounds = 1}),
+      : GradientTrainer(kUnbounded, {.rounds = 1}),
         backups_(hyper.Count("backups", 0, 0,
                              "workers that a step does not wait for")),
         rule_(hyper, hyper.facts().optimizer, Rate(hyper)) {

@@ -53,7 +53,8 @@ struct Traits {
 // When a pull may be answered: barriers are data. {} is at once, {.rounds = 1}
 // is bulk-synchronous, {.max_lead = s} is stale-synchronous.
 struct Freshness {
-  // The center must be this many rounds past the worker's last pull.
+  // The center must be this many rounds past the worker's last pull; without a
+  // push, past what the shard that was then the oldest had.
   int64_t rounds = 0;
   // The worker's pushes may be this many ahead of the slowest living worker's.
   int64_t max_lead = kUnbounded;

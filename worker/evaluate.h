@@ -17,7 +17,7 @@ struct Evaluation {
 };
 
 // Runs all of `dataset` through the model with the given parameters [P]; of
-// several members, an ensemble's, the softmax outputs are averaged.
+// several members the softmax outputs are averaged.
 // Deterministic on one compute thread: the same parameters give the same
 // numbers wherever they came from. REQUIRES: a member.
 absl::StatusOr<Evaluation> Evaluate(const std::string& model,

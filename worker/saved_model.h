@@ -14,7 +14,7 @@
 namespace monsoon {
 
 // What a training has come to as a safetensors file: the tensors under the
-// names of `layout`; those of several members, an ensemble's, as "0.NAME",
+// names of `layout`; those of several members as "0.NAME",
 // "1.NAME", ..., with "members" in the metadata. REQUIRES: a member, each of
 // layout.size() floats.
 std::string EncodeModel(const ParameterLayout& layout,

@@ -285,6 +285,9 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                                  const Account& account) {
   const bool pushes = kind == Request::PUSH || kind == Request::PUSH_PULL;
   const int64_t max_lead = reply == nullptr ? kUnbounded : MaxLead(need);
+  // A shard that is ahead of others, and waited to be one more round ahead, may
+  // wait for this very worker's push.
+  const int64_t oldest = *std::min_element(versions_.begin(), versions_.end());
   for (size_t place = 0; place < order_.size(); ++place) {
     const size_t i = order_[place];
     const ShardRange& range = config_.shards[i];
@@ -296,7 +299,10 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     request.set_worker(config_.worker);
     request.set_incarnation(config_.incarnation);
     request.set_shard(static_cast<int>(i));
-    request.set_rounds(need.rounds);
+    const bool only_pulls =
+        !pushes && !account.follows_push && !Mutant("rounds-from-own-version");
+    request.set_rounds(std::max<int64_t>(
+        0, need.rounds - (only_pulls ? versions_[i] - oldest : 0)));
     request.set_max_lead(max_lead == kUnbounded ? -1 : max_lead);
     if (result_of_ >= 0) request.set_result_of(result_of_);
     if (need.rounds > 0) request.set_base_version(versions_[i]);

@@ -153,7 +153,7 @@ class Planted(unittest.TestCase):
         self.changed(page, "| `lease_s` |", "| lease_s |",
                      f"{page}: JobStatus lacks lease_s of {schema}")
         self.changed(page, "| `OUT_OF_RANGE` |", "| |",
-                     f"{page}: Errors lacks OUT_OF_RANGE of server/hosted_shard.cc")
+                     f"{page}: Errors lacks OUT_OF_RANGE of server/exchange_rules.cc")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -64,8 +65,27 @@ TEST_CASE("Gradients of one worker each commute in Hogwild, bit for bit",
   CHECK(SameBits(one.Center(), other.Center()));
 }
 
+TEST_CASE("Hogwild's rate follows the schedule, and its gradient the rules",
+          "[trainers]") {
+  ToyJob job{.trainer = "hogwild",
+             .lr = 1,
+             .start = {8, -8},
+             .gradient = Constant({6}),
+             .biases = 1};
+  job.rules.weight_decay = 0.25f;
+  job.rules.schedule = {.shape = Schedule::Shape::kStep,
+                        .epochs = 100,
+                        .step_epochs = 1,
+                        .decay = 0.5};
+  // 6 + 8/4, and 6 of the bias; then half of 6 + 0/4 and of 6.
+  CHECK(TrainAlone(job, 1) == Values{0, -14});
+  CHECK(TrainAlone(job, 2) == Values{-3, -17});
+}
+
 constexpr int kWorkers = 4;
-constexpr int64_t kSteps = 2000;
+constexpr int64_t kSteps = 500;
+// So many that steps of several workers do meet in an element.
+constexpr int64_t kSize = 2000;
 
 // What workers with real threads see of one memory that all count up in.
 struct Seen {
@@ -79,8 +99,9 @@ ToyJob Counting(const std::string& updates, Seen& seen) {
           .workers = kWorkers,
           .shards = 2,
           .lr = 1,
-          .start = Values(5),
+          .start = Values(kSize),
           .gradient = [&seen](int, int64_t, const Flat& x, Flat& g) {
+            int64_t unwritten = 0;
             for (int64_t i = 0; i < x.size(); ++i) {
               const float value =
                   std::atomic_ref<float>(const_cast<float&>(x.data()[i]))
@@ -88,10 +109,11 @@ ToyJob Counting(const std::string& updates, Seen& seen) {
               const bool is_one =
                   value == std::floor(value) && value >= 0 &&
                   value <= static_cast<float>(kWorkers * kSteps);
-              ++seen.reads;
-              if (!is_one) ++seen.unwritten;
+              if (!is_one) ++unwritten;
               g[i] = -1;
             }
+            seen.reads += x.size();
+            seen.unwritten += unwritten;
           }};
 }
 
@@ -99,8 +121,8 @@ TEST_CASE("Hogwild's additions on threads lose nothing", "[trainers]") {
   Seen seen;
   ScriptedCluster cluster(Counting("add", seen));
   REQUIRE(cluster.RunThreads(kSteps).ok());
-  CHECK(cluster.Center() == Values(5, kWorkers * kSteps));
-  CHECK(seen.reads == 5 * kWorkers * kSteps);
+  CHECK(cluster.Center() == Values(kSize, kWorkers * kSteps));
+  CHECK(seen.reads == kSize * kWorkers * kSteps);
   CHECK(seen.unwritten == 0);
 }
 
@@ -109,11 +131,11 @@ TEST_CASE("Hogwild's stores on threads may lose steps and never gain any",
   Seen seen;
   ScriptedCluster cluster(Counting("store", seen));
   REQUIRE(cluster.RunThreads(kSteps).ok());
-  for (float count : cluster.Center()) {
-    CHECK(count == std::floor(count));
-    CHECK(count > 0);
-    CHECK(count <= kWorkers * kSteps);
-  }
+  const Values center = cluster.Center();
+  CHECK(std::all_of(center.begin(), center.end(), [](float count) {
+    return count == std::floor(count) && count > 0 &&
+           count <= kWorkers * kSteps;
+  }));
   CHECK(seen.unwritten == 0);
 }
 

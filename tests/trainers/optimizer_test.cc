@@ -119,12 +119,12 @@ TEST_CASE("A step takes the rate that it is given") {
 }
 
 TEST_CASE("The registry lists the optimizers, sorted and described") {
-  CHECK(OptimizerNames() ==
-        std::vector<std::string>{"adagrad", "adam", "adamw", "lamb", "lars",
-                                 "momentum", "nesterov", "sgd"});
-  CHECK(ServerOptimizerNames() ==
-        std::vector<std::string>{"adagrad", "adam", "momentum", "nesterov",
-                                 "sgd"});
+  CHECK(OptimizerNames() == std::vector<std::string>{"adagrad", "adam", "adamw",
+                                                     "lamb", "lars", "momentum",
+                                                     "nesterov", "sgd"});
+  CHECK(ServerOptimizerNames() == std::vector<std::string>{"adagrad", "adam",
+                                                           "momentum",
+                                                           "nesterov", "sgd"});
   for (const std::string& name : OptimizerNames()) {
     const OptimizerEntry& entry = *Registry<OptimizerEntry>::Get().Find(name);
     CHECK(entry.equation.find("lr*") != std::string::npos);

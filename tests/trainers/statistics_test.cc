@@ -149,5 +149,21 @@ TEST_CASE("A shard of statistics alone, and one with some, are served",
   CHECK(Values(center.begin() + 2, center.end()) == Values{40, 40, 40});
 }
 
+TEST_CASE("Statistics follow the workers' mean whatever a round takes",
+          "[trainers]") {
+  const std::string softsync = GENERATE("1", "2");
+  ToyJob job{.trainer = "staleness_lr",
+             .set = {{"softsync", softsync}},
+             .workers = 2,
+             .start = {0, 128},
+             .gradient = Constant({0, 0})};
+  job.statistics = 1;
+  job.motion = [](int, int64_t, Flat& statistics) { statistics[0] /= 2; };
+  ScriptedCluster cluster(job);
+  cluster.Run({0, 1});  // both have seen 64; neither is discounted at tau 1
+  cluster.EndAll();
+  CHECK(cluster.Center() == std::vector<float>{0, 64});
+}
+
 }  // namespace
 }  // namespace monsoon

@@ -48,9 +48,10 @@ TEST_CASE("A run folder keeps config, metrics, model and summary",
               .ok());
   ParameterLayout layout;
   layout.Add("weight", {2, 2}, TensorKind::kWeight);
-  Flat parameters(4);
-  parameters[3] = 7;
-  REQUIRE(folder->WriteModel(options, layout, parameters).ok());
+  std::vector<Flat> members(1);
+  members[0] = Flat(4);
+  members[0][3] = 7;
+  REQUIRE(folder->WriteModel(options, layout, members).ok());
   REQUIRE(folder->WriteSummary("{\"status\":\"done\"}").ok());
 
   const std::string root = folder->path();
