@@ -43,6 +43,7 @@ absl::StatusOr<Described> Describe(const std::string& name) {
 
 std::string WorkersText(const Traits& traits) {
   if (traits.max_workers == 1) return "one worker";
+  if (traits.maps_center) return "workers in one process";
   return absl::StrCat(traits.min_workers, " or more workers");
 }
 
@@ -91,6 +92,7 @@ Json ToJson(const Described& d) {
                        : d.traits.local_step == LocalStep::kPlain ? "plain"
                                                                   : "none";
   json["result"] = d.traits.result == Result::kCenter ? "center" : "replicas";
+  json["one_process"] = d.traits.maps_center;
   json["min_workers"] = d.traits.min_workers;
   json["max_workers"] = d.traits.max_workers == Traits().max_workers
                             ? Json(nullptr)

@@ -156,7 +156,10 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   const int64_t base = peer.base;
   peer.sequence = sequence;
   peer.staleness = update.staleness;
-  if (!repeated) ++counters_.staleness[update.staleness];
+  if (!repeated) {
+    ++peer.clock;
+    ++counters_.staleness[update.staleness];
+  }
   if (!Pulls(request)) {
     ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
   } else if (Waits(request)) {
@@ -292,15 +295,21 @@ bool HostedShard::HasRounds(const ExchangeCall& call) const {
 bool HostedShard::MayAnswer(const ExchangeCall& call) const {
   if (!initialized_ || !HasRounds(call)) return false;
   if (call.request.max_lead() < 0) return true;
-  const auto it = peers_.find(call.request.worker());
-  const int64_t own = it == peers_.end() ? 0 : it->second.sequence;
-  int64_t slowest = own;
-  for (int worker : live_) {
-    const auto other = peers_.find(worker);
-    slowest =
-        std::min(slowest, other == peers_.end() ? 0 : other->second.sequence);
+  const int worker = call.request.worker();
+  const auto it = peers_.find(worker);
+  const int64_t own = it == peers_.end() ? 0 : it->second.clock;
+  return own - Slowest(live_, worker, own) <= call.request.max_lead();
+}
+
+int64_t HostedShard::Slowest(const std::vector<int>& workers, int except,
+                             int64_t none) const {
+  int64_t slowest = kUnbounded;
+  for (int worker : workers) {
+    if (worker == except) continue;
+    const auto it = peers_.find(worker);
+    slowest = std::min(slowest, it == peers_.end() ? 0 : it->second.clock);
   }
-  return own - slowest <= call.request.max_lead();
+  return slowest == kUnbounded ? none : slowest;
 }
 
 const Flat& HostedShard::Pulled(const Request& request) {
@@ -413,6 +422,12 @@ void HostedShard::SetLive(std::vector<int> live, int64_t change) {
   {
     absl::MutexLock lock(&mu_);
     if (change >= live_change_ || Mutant("older-list-taken")) {
+      // Who was away goes on with the slowest: nobody waits for it to catch up.
+      for (int worker : live) {
+        if (std::binary_search(live_.begin(), live_.end(), worker)) continue;
+        int64_t& clock = peers_[worker].clock;
+        clock = std::max(clock, Slowest(live_, worker, clock));
+      }
       live_ = std::move(live);
       live_change_ = change;
     }
@@ -427,7 +442,8 @@ void HostedShard::Enter(int worker, uint64_t incarnation) {
   Peer& peer = peers_[worker];
   if (peer.incarnation == incarnation) return;
   peer = {.incarnation = incarnation,
-          .sequence = Mutant("dedupe-without-incarnation") ? peer.sequence : 0};
+          .sequence = Mutant("dedupe-without-incarnation") ? peer.sequence : 0,
+          .clock = peer.clock};
   shard_.Forget(worker);
 }
 
@@ -444,47 +460,6 @@ void HostedShard::Stop(const absl::Status& why) {
 HostedShard::Counters HostedShard::counters() const {
   absl::MutexLock lock(&mu_);
   return counters_;
-}
-
-void HostedShard::Save(Writer& writer) const {
-  absl::MutexLock lock(&mu_);
-  shard_.Save(writer);
-  writer.Int(initialized_ ? 1 : 0);
-  writer.Int(counters_.samples_applied);
-  writer.Int(counters_.samples_refused);
-  writer.Int(static_cast<int64_t>(peers_.size()));
-  for (const auto& [worker, peer] : peers_) {
-    for (int64_t value :
-         {int64_t{worker}, static_cast<int64_t>(peer.incarnation), peer.base,
-          peer.sequence, int64_t{peer.refused}, peer.staleness}) {
-      writer.Int(value);
-    }
-  }
-  round_.Save(writer);
-}
-
-absl::Status HostedShard::Load(Reader& reader) {
-  absl::MutexLock lock(&mu_);
-  RETURN_IF_ERROR(shard_.Load(reader));
-  bound_ = std::numeric_limits<double>::infinity();
-  int64_t initialized = 0, count = 0, worker = 0, incarnation = 0, refused = 0;
-  RETURN_IF_ERROR(reader.Int(initialized));
-  initialized_ = initialized != 0;
-  RETURN_IF_ERROR(reader.Int(counters_.samples_applied));
-  RETURN_IF_ERROR(reader.Int(counters_.samples_refused));
-  RETURN_IF_ERROR(reader.Int(count));
-  peers_.clear();
-  for (int64_t i = 0; i < count; ++i) {
-    Peer peer;
-    for (int64_t* value : {&worker, &incarnation, &peer.base, &peer.sequence,
-                           &refused, &peer.staleness}) {
-      RETURN_IF_ERROR(reader.Int(*value));
-    }
-    peer.incarnation = static_cast<uint64_t>(incarnation);
-    peer.refused = refused != 0;
-    peers_[static_cast<int>(worker)] = peer;
-  }
-  return round_.Load(reader);
 }
 
 }  // namespace monsoon

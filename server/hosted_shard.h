@@ -75,6 +75,7 @@ class HostedShard {
     int64_t sequence = 0;      // its pushes so far
     bool refused = false;      // the last of them was
     int64_t staleness = 0;     // of the last of them
+    int64_t clock = 0;         // the rank's pushes, whichever process made them
   };
   struct Ready {
     ExchangeCall* call;
@@ -114,6 +115,10 @@ class HostedShard {
   // A round that cannot be applied stops the shard: its pushes were accepted.
   // One in which nobody is to push passes when somebody waits for the next.
   absl::Status CloseRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The clock of the slowest of `workers`, but for `except`; `none` if there is
+  // nobody else.
+  int64_t Slowest(const std::vector<int>& workers, int except,
+                  int64_t none) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The call's center is as many rounds on as it wants.
   bool HasRounds(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -298,9 +298,10 @@ void Job::Exchange(ExchangeCall& call) {
     absl::MutexLock lock(&mu_);
     status = Check(request.worker(), request.incarnation());
     if (status.ok() && !stop_.empty()) status = absl::AbortedError(stop_);
-    // It was silent for long, and is back.
+    // Another may be silent for too long, or this one is back.
     if (status.ok() &&
-        !std::binary_search(told_.begin(), told_.end(), request.worker())) {
+        (clock_.Now() >= look_again_ ||
+         !std::binary_search(told_.begin(), told_.end(), request.worker()))) {
       change = Changed();
     }
   }

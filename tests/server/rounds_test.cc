@@ -123,12 +123,11 @@ TEST_CASE("A stale push is refused and counted, and its worker goes on") {
 
 TEST_CASE("A pull waits while its worker leads by too much") {
   Fixture f;
-  f.shard.SetLive({0});
+  f.shard.SetLive({0, 1});
   for (uint64_t i = 1; i <= 3; ++i) {
     RecordedCall push(Request::PUSH_PULL, 7, 0, {1}, i);
     f.shard.Exchange(push);
   }
-  f.shard.SetLive({0, 1});
   RecordedCall ahead(Request::PULL, 7, 0);
   ahead.request.set_max_lead(2);
   f.shard.Exchange(ahead);
@@ -138,6 +137,30 @@ TEST_CASE("A pull waits while its worker leads by too much") {
   CHECK(pull.finished());  // the slowest never waits
   RecordedCall push(Request::PUSH, 7, 1, {1}, 1);
   f.shard.Exchange(push);
+  CHECK(ahead.finished());
+}
+
+TEST_CASE("Who comes back goes on with the slowest of those who stayed") {
+  Fixture f;
+  f.shard.SetLive({0, 1});
+  f.shard.SetLive({0});  // worker 1 is silent
+  for (uint64_t i = 1; i <= 3; ++i) {
+    RecordedCall push(Request::PUSH_PULL, 7, 0, {1}, i);
+    f.shard.Exchange(push);
+  }
+  f.shard.SetLive({0, 1});
+  RecordedCall pull(Request::PULL, 7, 0);
+  pull.request.set_max_lead(0);
+  f.shard.Exchange(pull);
+  CHECK(pull.finished());
+  RecordedCall push(Request::PUSH, 7, 0, {1}, 4);
+  f.shard.Exchange(push);
+  RecordedCall ahead(Request::PULL, 7, 0);
+  ahead.request.set_max_lead(0);
+  f.shard.Exchange(ahead);
+  CHECK_FALSE(ahead.finished());
+  RecordedCall its(Request::PUSH, 7, 1, {1}, 1);
+  f.shard.Exchange(its);
   CHECK(ahead.finished());
 }
 

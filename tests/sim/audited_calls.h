@@ -54,15 +54,24 @@ class AuditedCalls final : public ServerCalls {
     uint64_t incarnation = 0;
     bool is_live = false;
     std::map<int, int64_t> sequences;  // by shard
+    // Likewise, of all its processes; and as far as the server may have moved
+    // it on, when it was back from a silence.
+    std::map<int, int64_t> clocks, moved;
+    absl::Time heard = absl::InfiniteFuture();
   };
 
   static Look LookAt(ServerCalls& server, const pb::ExchangeRequest& request);
   // Is this push one that the server takes, and takes for the first time?
   bool IsNew(const ExchangeCall& call, const Look& before);
   void CheckLead(const pb::ExchangeRequest& request);
+  // A sign of life. Who was silent for longer than its lease is as far as the
+  // slowest of the others now.
+  void Hear(int worker);
   void Fail(const std::string& what);
 
   ServerCalls& next_;
+  Clock& clock_;
+  const absl::Duration lease_;
   Server shadow_;
   std::map<int, int64_t> sizes_;  // of the shards that are here, in bytes
   std::map<int, Peer> peers_;

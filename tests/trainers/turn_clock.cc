@@ -14,32 +14,39 @@ class TurnClock::TurnEvent final : public Event {
   void Set() override {
     {
       absl::MutexLock lock(&clock_.mu_);
+      is_set_ = true;
       clock_.running_ += waiting_;
       waiting_ = 0;
     }
     flag_->Set();
   }
-  void Reset() override { flag_->Reset(); }
+  void Reset() override {
+    absl::MutexLock lock(&clock_.mu_);
+    is_set_ = false;
+    flag_->Reset();
+  }
   bool Wait(absl::Time deadline) override {
-    if (flag_->Wait(absl::InfinitePast())) return true;
     {
       absl::MutexLock lock(&clock_.mu_);
+      if (is_set_) return true;
       ++waiting_;
       clock_.EndLocked();
     }
-    const bool is_set = flag_->Wait(deadline);
+    flag_->Wait(deadline);
     absl::MutexLock lock(&clock_.mu_);
-    if (!is_set && waiting_ > 0) {
+    if (!is_set_) {  // its time is over, and nobody counts it as running
       --waiting_;
       ++clock_.running_;
     }
-    return is_set;
+    return is_set_;
   }
 
  private:
   TurnClock& clock_;
   const std::unique_ptr<Event> flag_ = RealClock().NewEvent();
-  int waiting_ = 0;  // under the clock's lock
+  // Under the clock's lock:
+  bool is_set_ = false;
+  int waiting_ = 0;
 };
 
 std::unique_ptr<Event> TurnClock::NewEvent() {

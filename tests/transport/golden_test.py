@@ -41,6 +41,9 @@ def contents(message, found):
             single = field.label != field.LABEL_REPEATED
             for item in [value] if single else value:
                 contents(item, found)
+        elif field.message_type.fields_by_name["value"].message_type:
+            for item in value.values():
+                contents(item, found)
 
 
 def schema(descriptor):
