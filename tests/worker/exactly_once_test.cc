@@ -11,8 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
-#include "tests/worker/exactly_once_model.h"
 #include "sim/virtual_clock.h"
+#include "tests/worker/exactly_once_model.h"
 #include "trainers/optimizer.h"
 #include "transport/faulty.h"
 #include "worker/shard_link.h"
