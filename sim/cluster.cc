@@ -243,6 +243,10 @@ absl::Status Cluster::Finish(Simulation& simulation) {
   outcome.options = inputs_.options;
   outcome.layout = job_.layout;
   RETURN_IF_ERROR(servers_[0]->GetJob({}, outcome.status));
+  for (size_t server = 1; server < servers_.size(); ++server) {
+    RETURN_IF_ERROR(
+        servers_[server]->GetJob({}, simulation.other_servers.emplace_back()));
+  }
   simulation.samples_applied = outcome.status.samples_applied();
   for (const SimulatedWorker& worker : workers_) {
     if (!worker.result().empty()) {

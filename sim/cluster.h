@@ -56,7 +56,8 @@ struct Utilization {
 
 // What has come of a simulated job; all of it follows from the inputs alone.
 struct Simulation {
-  JobOutcome outcome;  // as rank 0's of a real job
+  JobOutcome outcome;                        // as rank 0's of a real job
+  std::vector<pb::JobStatus> other_servers;  // at the end, beside the first
   // From the start of the first process to the end of the last.
   double virtual_s = 0;
   // Of all that were consumed, which the reports count: those that the center

@@ -2,7 +2,6 @@
 #include "sim/report.h"
 
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -15,21 +14,6 @@ using Json = nlohmann::ordered_json;
 
 Json Of(const Utilization& utilization) {
   return {{"mean", utilization.mean}, {"max", utilization.max}};
-}
-
-// Staleness -> pushes of shards, over all workers.
-Json Histogram(const pb::JobStatus& status) {
-  std::map<int64_t, int64_t> sum;
-  for (const pb::Member& member : status.members()) {
-    for (const auto& [staleness, pushes] : member.report().staleness()) {
-      sum[staleness] += pushes;
-    }
-  }
-  Json histogram = Json::object();
-  for (const auto& [staleness, pushes] : sum) {
-    histogram[absl::StrCat(staleness)] = pushes;
-  }
-  return histogram;
 }
 
 Json FirstTime(const std::vector<CurvePoint>& curve, double accuracy) {
@@ -52,8 +36,10 @@ Json SummarizeSimulation(const SimulationInputs& inputs,
                          const Evaluation* test,
                          std::optional<double> time_to) {
   const SimulationSpec& spec = inputs.spec;
-  Json json =
-      Summarize({.outcome = simulation.outcome, .state = state, .test = test});
+  Json json = Summarize({.outcome = simulation.outcome,
+                         .state = state,
+                         .test = test,
+                         .servers = simulation.other_servers});
   json["transport"] = "virtual";
   json["peak_rss_bytes"] = nullptr;
   if (time_to.has_value()) {
@@ -70,7 +56,6 @@ Json SummarizeSimulation(const SimulationInputs& inputs,
   json["samples_applied"] = simulation.samples_applied;
   json["samples_lost"] = simulation.samples_lost;
   json["crashes"] = simulation.crashes;
-  json["staleness"] = Histogram(simulation.outcome.status);
   json["utilization"] = {{"workers", Of(simulation.computing)},
                          {"worker_out", Of(simulation.worker_out)},
                          {"worker_in", Of(simulation.worker_in)},

@@ -22,7 +22,7 @@ struct SummaryInputs {
   const JobOutcome& outcome;
   RunState state = RunState::kDone;
   const Evaluation* test = nullptr;  // null: not evaluated
-  // Of the other servers at the end, for their memory.
+  // Of the other servers at the end, for their memory and shards.
   std::vector<pb::JobStatus> servers = {};
 };
 

@@ -58,8 +58,11 @@ class SimulateTest(unittest.TestCase):
         self.assertGreater(len(times), 2)
         self.assertEqual(summary["curve"][-1][2], summary["test_acc"])
         self.assertIn(summary["time_to"], times)
-        pushes = sum(summary["staleness"].values())
-        self.assertGreater(pushes, 0)
+        by_worker, by_shard = (
+            sum(sum(counts.values()) for counts in histograms.values())
+            for histograms in summary["staleness"].values())
+        self.assertGreater(by_worker, 0)
+        self.assertEqual(by_worker, by_shard)
         for use in summary["utilization"].values():
             self.assertLessEqual(0, use["mean"])
             self.assertLessEqual(use["mean"], use["max"])
