@@ -125,6 +125,59 @@ TEST_CASE("Exchanges overlap where the reply is the center",
   CHECK_THAT(refusal("single"), Contains("exchanges nothing"));
 }
 
+TEST_CASE("Bounds of staleness are for trainers that have it",
+          "[worker][options]") {
+  const auto refusal = [](const std::string& trainer, int lead, int staleness) {
+    Options options;
+    options.trainer = trainer;
+    options.max_lead = lead;
+    options.max_staleness = staleness;
+    return std::string(ResolveOptions(options).message());
+  };
+  CHECK(refusal("adag", 0, 0).empty());
+  CHECK(refusal("sync", -1, 0).empty());
+  CHECK_THAT(refusal("sync", 3, -1), StartsWith("--max-lead 3: trainer sync "));
+  CHECK_THAT(refusal("aeasgd", 3, -1), Contains("what follows from it"));
+  CHECK_THAT(refusal("single", 3, -1), Contains("exchanges nothing"));
+  CHECK_THAT(refusal("eamsgd", -1, 2),
+             StartsWith("--max-staleness 2: ") && Contains("none is stale"));
+  CHECK_THAT(refusal("adag", -2, -1), Contains("--max-lead") && Contains("-2"));
+}
+
+TEST_CASE("The bound of staleness is the job's", "[worker][options]") {
+  Options first;
+  first.max_staleness = 4;
+  first.max_lead = 2;
+  REQUIRE(ResolveOptions(first).ok());
+  pb::JobSpec spec;
+  spec.set_trainer(first.trainer);
+  spec.set_workers(2);
+  SettingsToSpec(first, spec);
+  CHECK(spec.max_staleness() == 4);
+  Options later;
+  REQUIRE(SettingsFromSpec(spec, later).ok());
+  CHECK(later.max_staleness == 4);
+  CHECK(later.max_lead == 2);
+}
+
+TEST_CASE("What is allowed beyond a known bound is said with the bound",
+          "[worker][options]") {
+  Options options;
+  options.trainer = "aeasgd";
+  REQUIRE(ResolveOptions(options).ok());
+  CHECK(WarningsOf(options).empty());
+  options.set["alpha"] = "0.9";
+  REQUIRE(WarningsOf(options).size() == 1);
+  CHECK_THAT(WarningsOf(options)[0],
+             StartsWith("trainer aeasgd: alpha=0.9 with 2 workers") &&
+                 Contains("expected below 2"));
+  options.trainer = "downpour";
+  options.set = {{"window", "9"}};
+  options.workers = 20;
+  REQUIRE(WarningsOf(options).size() == 1);
+  CHECK_THAT(WarningsOf(options)[0], Contains("window=9 with 20 workers"));
+}
+
 TEST_CASE("A worker takes the wire codes of the job", "[worker][options]") {
   Options first;
   first.wire = "topk:0.1,bf16";
