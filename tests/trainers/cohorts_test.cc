@@ -7,6 +7,7 @@
 
 #include "server/server.h"
 #include "tests/trainers/scripted_cluster.h"
+#include "tests/worker/forwarding_calls.h"
 
 namespace monsoon {
 namespace {
@@ -141,20 +142,10 @@ TEST_CASE("Clients of cohorts all come to their end", "[trainers]") {
 // Two shards on a server where, each time that rank 1 asks a shard for its
 // first next round, rank 0 is done with one more on both: so the shards answer
 // rank 1 with different versions.
-class Hurried final : public ServerCalls {
+class Hurried final : public ForwardingCalls {
  public:
-  absl::Status GetJob(const pb::GetJobRequest& request,
-                      pb::JobStatus& reply) override {
-    return server_.GetJob(request, reply);
-  }
-  absl::Status Join(const pb::JoinRequest& request,
-                    pb::JoinReply& reply) override {
-    return server_.Join(request, reply);
-  }
-  absl::Status Report(const pb::ReportRequest& request,
-                      pb::ReportReply& reply) override {
-    return server_.Report(request, reply);
-  }
+  Hurried() : ForwardingCalls(server_) {}
+
   void Exchange(ExchangeCall& call) override {
     const pb::ExchangeRequest& request = call.request;
     if (request.worker() == 1 && request.kind() == Request::PULL &&
@@ -164,7 +155,6 @@ class Hurried final : public ServerCalls {
     }
     server_.Exchange(call);
   }
-  void Cancel(ExchangeCall& call) override { server_.Cancel(call); }
 
  private:
   using Request = pb::ExchangeRequest;

@@ -9,6 +9,7 @@
 #include "server/hosted_shard.h"
 #include "server/server.h"
 #include "tests/trainers/conformance.h"
+#include "tests/worker/forwarding_calls.h"
 
 namespace monsoon {
 namespace {
@@ -176,20 +177,10 @@ TEST_CASE("No trainer moves the center farther than it says", "[trainers]") {
 }
 
 // Loses the answer to every push, so that it comes twice.
-class LostAnswers final : public ServerCalls {
+class LostAnswers final : public ForwardingCalls {
  public:
-  absl::Status GetJob(const pb::GetJobRequest& request,
-                      pb::JobStatus& reply) override {
-    return server_.GetJob(request, reply);
-  }
-  absl::Status Join(const pb::JoinRequest& request,
-                    pb::JoinReply& reply) override {
-    return server_.Join(request, reply);
-  }
-  absl::Status Report(const pb::ReportRequest& request,
-                      pb::ReportReply& reply) override {
-    return server_.Report(request, reply);
-  }
+  LostAnswers() : ForwardingCalls(server_) {}
+
   void Exchange(ExchangeCall& call) override {
     if (call.request.sequence() == 0) return server_.Exchange(call);
     // Its answer is lost; one that waits for others is given up by its sender.
@@ -199,11 +190,6 @@ class LostAnswers final : public ServerCalls {
     server_.Exchange(first);
     server_.Cancel(first);
     server_.Exchange(call);
-  }
-  void Cancel(ExchangeCall& call) override { server_.Cancel(call); }
-  absl::Status Map(uint64_t job_id, int worker, uint64_t incarnation,
-                   Flat& center) override {
-    return server_.Map(job_id, worker, incarnation, center);
   }
 
  private:

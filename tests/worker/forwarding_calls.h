@@ -24,6 +24,10 @@ class ForwardingCalls : public ServerCalls {
   }
   void Exchange(ExchangeCall& call) override { next_.Exchange(call); }
   void Cancel(ExchangeCall& call) override { next_.Cancel(call); }
+  absl::Status Map(uint64_t job_id, int worker, uint64_t incarnation,
+                   Flat& center) override {
+    return next_.Map(job_id, worker, incarnation, center);
+  }
 
  private:
   ServerCalls& next_;
