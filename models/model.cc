@@ -222,16 +222,30 @@ void Model::AddPredictions(int count, const Flat& x, Flat& sum) {
     LoadPart(begin, end);
     Sized& sized = Get(end - begin, x);
     sized.program.Forward({.x = unchanged});
-    // The gradient of a mean loss is (softmax - one at the label) / examples.
-    sized.loss->Run(sized.program.output().data, labels_.data() + begin,
-                    /*smoothing=*/0, gradient.data());
+    // The gradient of a mean loss is (softmax - one at the label) / examples:
+    // so it gives the softmax of all but the label, whose own follows from a
+    // run with another label.
+    const absl::Span<int32_t> labels = absl::MakeSpan(labels_).subspan(
+        static_cast<size_t>(begin), static_cast<size_t>(end - begin));
     const auto examples = static_cast<float>(end - begin);
-    for (int example = begin; example < end; ++example) {
-      const float* const from = gradient.data() + (example - begin) * classes();
-      float* const to = sum.data() + int64_t{example} * classes();
-      for (int k = 0; k < classes(); ++k) to[k] += from[k] * examples;
-      to[labels_[static_cast<size_t>(example)]] += 1;
+    const auto next = [this](int32_t label) { return (label + 1) % classes(); };
+    const std::vector<int32_t> right(labels.begin(), labels.end());
+    for (const bool others : {true, false}) {
+      if (!others)
+        std::transform(right.begin(), right.end(), labels.begin(), next);
+      sized.loss->Run(sized.program.output().data, labels.data(),
+                      /*smoothing=*/0, gradient.data());
+      for (size_t example = 0; example < right.size(); ++example) {
+        const int64_t row = static_cast<int64_t>(example) * classes();
+        float* const to = sum.data() + int64_t{begin} * classes() + row;
+        for (int k = 0; k < classes(); ++k) {
+          if ((k != right[example]) == others) {
+            to[k] += gradient[row + k] * examples;
+          }
+        }
+      }
     }
+    std::copy(right.begin(), right.end(), labels.begin());
   }
 }
 

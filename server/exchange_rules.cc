@@ -74,9 +74,10 @@ absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
         who(), "the weight is ", request.weight(), ", expected above 0"));
   }
   if (request.has_lr_factor() &&
-      !(request.lr_factor() > 0 && request.lr_factor() < 1e30f)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        who(), "lr_factor is ", request.lr_factor(), ", expected above 0"));
+      !(request.lr_factor() > 0 && request.lr_factor() <= 1e6f)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(who(), "lr_factor is ", request.lr_factor(),
+                     ", expected above 0, at most 1e6"));
   }
   if (request.has_result_of() &&
       (request.worker() != -1 || request.result_of() < 0)) {
@@ -116,6 +117,12 @@ absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
       absl::StrCat(Sender(worker, index), "value ", bad, " of the update is ",
                    update[static_cast<size_t>(bad)],
                    ", expected finite numbers; nothing was applied"));
+}
+
+absl::Status NoResult(const Request& request, int index) {
+  return absl::NotFoundError(
+      absl::StrCat("shard ", index, ": worker ", request.result_of(),
+                   " has handed in no result (result_of)"));
 }
 
 absl::Status Diverges(int worker, int index, double largest) {

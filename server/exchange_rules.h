@@ -37,6 +37,8 @@ absl::Status CheckBase(const pb::ExchangeRequest& request, int index,
 // values is not finite.
 absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
                                   int index);
+// NOT_FOUND: the worker whose result an observer asks for has handed in none.
+absl::Status NoResult(const pb::ExchangeRequest& request, int index);
 // OUT_OF_RANGE: the update, whose largest magnitude is `largest`, would make
 // the center infinite.
 absl::Status Diverges(int worker, int index, double largest);

@@ -30,6 +30,7 @@ HostedShard::HostedShard(int index, Flat memory, int64_t statistics,
       trainer_(rules.trainer),
       keeps_seen_(trainer_.traits().keeps_seen),
       reach_(trainer_.traits().reach),
+      synchronous_(trainer_.traits().synchronous),
       job_samples_(rules.samples),
       max_staleness_(rules.max_staleness),
       codes_{{rules.wire.push.get(), size_, statistics},
@@ -260,7 +261,9 @@ absl::Status HostedShard::CloseRounds() {
       continue;
     }
     // A round closes when enough have pushed; a departure may lower "enough".
-    if (round_.count() == 0 || round_.count() < quorum) return absl::OkStatus();
+    const int64_t enough =
+        synchronous_ ? round_.CountOf(live_) : round_.count();
+    if (round_.count() == 0 || enough < quorum) return absl::OkStatus();
     const Update mean = round_.Mean(Progress());
     const absl::Status applied = Apply(mean, Largest(mean.value.span()));
     round_.Clear();
@@ -312,29 +315,34 @@ int64_t HostedShard::Slowest(const std::vector<int>& workers, int except,
   return slowest == kUnbounded ? none : slowest;
 }
 
-const Flat& HostedShard::Pulled(const Request& request) {
+const Flat* HostedShard::Pulled(const Request& request) {
   if (request.has_result_of()) {
     return trainer_.ReplicaOf(request.result_of(), shard_);
   }
   if (!Pushes(request) || peers_[request.worker()].refused) {
-    return shard_.center;
+    return &shard_.center;
   }
-  return trainer_.Reply({.value = shard_.center, .worker = request.worker()},
-                        shard_);
+  return &trainer_.Reply({.value = shard_.center, .worker = request.worker()},
+                         shard_);
 }
 
 void HostedShard::AnswerParked(ReadyCalls& ready) {
-  const auto answer = [&](ExchangeCall* call)
-                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-                            absl::Status sender = CheckSender(call->request);
-                            if (!sender.ok() && !Mutant("past-pull-answered")) {
-                              ready.push_back({call, std::move(sender), {}});
-                              return true;
-                            }
-                            if (!MayAnswer(*call)) return false;
-                            Answer(*call, Pulled(call->request), ready);
-                            return true;
-                          };
+  const auto answer =
+      [&](ExchangeCall* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        absl::Status sender = CheckSender(call->request);
+        if (!sender.ok() && !Mutant("past-pull-answered")) {
+          ready.push_back({call, std::move(sender), {}});
+          return true;
+        }
+        if (!MayAnswer(*call)) return false;
+        const Flat* values = Pulled(call->request);
+        if (values == nullptr) {
+          ready.push_back({call, NoResult(call->request, index_), {}});
+        } else {
+          Answer(*call, *values, ready);
+        }
+        return true;
+      };
   parked_.erase(std::remove_if(parked_.begin(), parked_.end(), answer),
                 parked_.end());
   if (stopped_.ok()) return;

@@ -122,8 +122,8 @@ class HostedShard {
   // The call's center is as many rounds on as it wants.
   bool HasRounds(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // What a pull reads.
-  const Flat& Pulled(const pb::ExchangeRequest& request)
+  // What a pull reads; null: there is no such thing.
+  const Flat* Pulled(const pb::ExchangeRequest& request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Answers the parked pulls whose time has come, ends those that nobody may
   // wait for any more.
@@ -154,6 +154,7 @@ class HostedShard {
   const Trainer& trainer_;
   const bool keeps_seen_;
   const float reach_;  // Traits::reach
+  const bool synchronous_;
   const int64_t job_samples_;
   const int64_t max_staleness_;
   const ShardCodes codes_;

@@ -94,6 +94,12 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
       MakeTrainer(spec.trainer(), {spec.hyper().begin(), spec.hyper().end()},
                   facts));
   RETURN_IF_ERROR(CheckWorkers(spec, trainer.trainer->traits()));
+  if (spec.has_max_staleness() &&
+      trainer.trainer->traits().replies == Payload::kElastic) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_staleness is ", spec.max_staleness(), ", expected none: trainer ",
+        spec.trainer(), " computes each update from the center that it meets"));
+  }
   ASSIGN_OR_RETURN(Wire wire,
                    MakeWire({PushCode(spec), ReplyCode(spec)}, spec.trainer(),
                             trainer.trainer->traits()));

@@ -21,6 +21,14 @@ void Round::Add(const Update& update, double largest) {
   bound_ += push.weight * largest;
 }
 
+int64_t Round::CountOf(absl::Span<const int> workers) const {
+  const auto end = pushes_.begin() + static_cast<std::ptrdiff_t>(used_);
+  return std::count_if(workers.begin(), workers.end(), [&](int worker) {
+    return std::any_of(pushes_.begin(), end,
+                       [&](const Push& push) { return push.worker == worker; });
+  });
+}
+
 Update Round::Mean(double progress) {
   const auto end = pushes_.begin() + static_cast<std::ptrdiff_t>(used_);
   // Who pushed twice comes in the order of its pushes.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "base/flat.h"
 #include "base/serial.h"
 #include "trainers/trainer.h"
@@ -21,6 +22,8 @@ class Round {
   // Keeps a copy of `update`, whose largest magnitude is `largest`.
   void Add(const Update& update, double largest);
   int64_t count() const { return static_cast<int64_t>(used_); }
+  // How many of these workers have pushed.
+  int64_t CountOf(absl::Span<const int> workers) const;
   // No sum of the weighted values has a larger element.
   double bound() const { return bound_; }
   // The weighted mean of the updates; `progress` is its own. Valid until the

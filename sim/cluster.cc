@@ -253,8 +253,7 @@ absl::Status Cluster::Finish(Simulation& simulation) {
       outcome.members.push_back(worker.result().Clone());
     }
   }
-  if (outcome.members.size() == workers_.size()) return absl::OkStatus();
-  outcome.members.clear();
+  if (!outcome.members.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(Flat center, Center());
   outcome.members.push_back(std::move(center));
   return absl::OkStatus();

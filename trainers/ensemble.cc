@@ -14,6 +14,7 @@
 //           the slots "member/<worker>": workers x model bytes.
 // Departs:  each member learns from its worker's share of the data, as in
 //           dist-keras, so that all together see every sample once an epoch.
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "trainers/trainer.h"
 
@@ -39,8 +40,8 @@ class Ensemble final : public Trainer {
   void Apply(const Update& update, Shard& shard) const override {
     shard.slot("member", update.worker).CopyFrom(update.value);
   }
-  const Flat& ReplicaOf(int worker, Shard& shard) const override {
-    return shard.slot("member", worker);
+  const Flat* ReplicaOf(int worker, const Shard& shard) const override {
+    return shard.slots.find(absl::StrCat("member/", worker));
   }
 };
 

@@ -21,7 +21,9 @@ int64_t CohortSize(Hyperparameters& hyper) {
   const double fraction =
       hyper.Number("fraction", 1, {.min = 0, .max = 1, .min_open = true},
                    "C: the part of the workers that takes part in a round");
-  const double size = fraction * hyper.facts().workers + 1e-6;
+  // As a float, which is what the servers get; 0.3 of 10 is 3.
+  const double size =
+      double{static_cast<float>(fraction)} * hyper.facts().workers + 1e-4;
   return std::max<int64_t>(1, static_cast<int64_t>(size));
 }
 
@@ -31,10 +33,10 @@ Federated::Federated(Hyperparameters& hyper)
     : RoundTrainer(kUnbounded),
       workers_(hyper.facts().workers),
       cohort_(CohortSize(hyper)),
-      local_epochs_(hyper.Number("local_epochs", 1,
-                                 {.min = 0, .min_open = true},
-                                 "E: passes of a worker over its own data in "
-                                 "one round")),
+      local_epochs_(static_cast<float>(
+          hyper.Number("local_epochs", 1, {.min = 0, .min_open = true},
+                       "E: passes of a worker over its own data in "
+                       "one round"))),
       seed_(static_cast<uint64_t>(
           hyper.Count("cohort_seed", static_cast<int64_t>(hyper.facts().seed),
                       0, "draws the cohorts; --seed by default"))) {}

@@ -13,7 +13,10 @@
 //           UNIMPLEMENTED where the center is in another process.
 // Threads:  immutable, safe from any thread. Workers read the center while
 //           others write it, as in the paper: a gradient is that of a mixture
-//           of versions, but no element is ever torn.
+//           of versions. Writes are atomic; forward and backward passes read
+//           plain floats meanwhile, which C++ calls a race, and of which no
+//           processor that we know tears one.
+// Divergence: no server stands between; the center is left as it became.
 // Cost:     nothing travels; one atomic operation an element and step. With
 //           updates=add none is lost (compare-and-swap); with updates=store, a
 //           plain load and store, a step of one worker may overwrite another's.

@@ -28,6 +28,11 @@ Flat& Slots::vector(const std::string& name) {
   return slot;
 }
 
+const Flat* Slots::find(const std::string& name) const {
+  const auto it = vectors_.find(name);
+  return it == vectors_.end() ? nullptr : &it->second;
+}
+
 void Slots::Track() {
   tracking_ = true;
   tracked_.clear();

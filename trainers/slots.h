@@ -35,6 +35,8 @@ class Slots {
   // Everything is as it was at Track.
   void Undo();
   bool has(const std::string& name) const { return vectors_.contains(name); }
+  // The vector of that name, or null: asking makes none.
+  const Flat* find(const std::string& name) const;
   // Forgets the vectors and numbers whose names end so, as if they had never
   // been named. REQUIRES: not tracking.
   void EraseSuffix(absl::string_view suffix);

@@ -82,7 +82,9 @@ class Link {
   virtual absl::Status PushPull(const Flat& update, Flat& reply,
                                 float weight = 1, Freshness need = {}) = 0;
   // x becomes an alias of the center, which all workers read and write without
-  // a lock: through std::atomic_ref. Only where one server of this process
+  // a lock. They write through std::atomic_ref; what reads it while others
+  // write, a model's forward pass for one, reads plain floats, and may meet any
+  // of the values that an element had. Only where one server of this process
   // holds all of it; else UNIMPLEMENTED.
   virtual absl::Status Map(Flat& x);
   // How the last exchange went: staleness, as a trainer may want to see it.
@@ -157,9 +159,9 @@ class Trainer {
     return shard.center;
   }
   // What `worker` has come to, where the result is the replicas and there are
-  // several.
-  virtual const Flat& ReplicaOf(int /*worker*/, Shard& shard) const {
-    return shard.center;
+  // several; null: it has not handed that in.
+  virtual const Flat* ReplicaOf(int /*worker*/, const Shard&) const {
+    return nullptr;
   }
 };
 

@@ -22,7 +22,7 @@ namespace monsoon {
 // DEADLINE_EXCEEDED.
 inline constexpr absl::Duration kControlDeadline = absl::Seconds(10);
 // An exchange likewise, parked or not; whoever waits less cancels it.
-inline constexpr absl::Duration kExchangeDeadline = absl::Seconds(60);
+inline constexpr absl::Duration kExchangeDeadline = absl::Hours(2);
 
 // A server behind a network: one connection, any number of calls in flight,
 // never repeated by themselves. UNAVAILABLE and DEADLINE_EXCEEDED name the

@@ -169,9 +169,13 @@ absl::Status Membership::AwaitAll(int workers) {
   pb::JobStatus status;
   return Poll(
       [&]() -> absl::StatusOr<bool> {
-        RETURN_IF_ERROR(env_.servers[0]->GetJob({}, status));
-        if (!status.stop().empty()) return absl::AbortedError(status.stop());
-        return status.members_size() == workers;
+        // Each of them: a round must not begin where somebody is yet to come.
+        for (ServerCalls* server : env_.servers) {
+          RETURN_IF_ERROR(server->GetJob({}, status));
+          if (!status.stop().empty()) return absl::AbortedError(status.stop());
+          if (status.members_size() != workers) return false;
+        }
+        return true;
       },
       [&] {
         std::vector<int> missing;

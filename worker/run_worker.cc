@@ -209,20 +209,23 @@ void Session::Count() {
 absl::StatusOr<std::vector<Flat>> Session::Members() {
   const Flat& x = replica_->x;
   std::vector<Flat> members;
+  ShardLink observer(LinkConfig(-1), env_.clock);
   // What diverged is not kept: the center is finite, the replica may not be.
-  const bool are_replicas =
-      trainer_.trainer->traits().result == Result::kReplicas &&
-      AllFinite(x.span());
-  if (are_replicas && options_.workers == 1) {
-    members.push_back(x.Clone());
+  if (trainer_.trainer->traits().result == Result::kCenter ||
+      !AllFinite(x.span())) {
+    RETURN_IF_ERROR(observer.Pull(members.emplace_back(x.size())));
     return members;
   }
-  ShardLink observer(LinkConfig(-1), env_.clock);
-  for (int worker = 0; worker < (are_replicas ? options_.workers : 1);
-       ++worker) {
-    Flat& member = members.emplace_back(x.size());
-    RETURN_IF_ERROR(are_replicas ? observer.PullResult(worker, member)
-                                 : observer.Pull(member));
+  for (int worker = 0; worker < options_.workers; ++worker) {
+    if (worker == rank_) {
+      members.push_back(x.Clone());
+      continue;
+    }
+    Flat member(x.size());
+    const absl::Status pulled = observer.PullResult(worker, member);
+    if (absl::IsNotFound(pulled)) continue;  // it did not get to its end
+    RETURN_IF_ERROR(pulled);
+    members.push_back(std::move(member));
   }
   return members;
 }

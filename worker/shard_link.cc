@@ -20,6 +20,9 @@ using Request = pb::ExchangeRequest;
 // few enough that what is on its way stays in cache.
 constexpr size_t kInFlight = 4;
 
+// An attempt that took longer was waiting at a server.
+constexpr absl::Duration kReached = absl::Seconds(20);
+
 // The indices of `shards`, those of all servers in turn.
 std::vector<size_t> InTurn(const std::vector<ShardRange>& shards,
                            size_t servers) {
@@ -325,10 +328,11 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
       Mutant("never-gives-up") ? absl::InfiniteFuture() : begin + limit;
   Backoff backoff(jitter_);
   const Call* failed = Round(deadline);
-  // A server that fails is given no longer than for a call that does not wait.
-  const absl::Time last_try =
-      awaits_others ? std::min(deadline, clock_.Now() + config_.timeout)
-                    : deadline;
+  // A server that fails is given no longer than for a call that does not wait,
+  // each time anew when one had been reached for a while.
+  absl::Time last_try = awaits_others
+                            ? std::min(deadline, clock_.Now() + config_.timeout)
+                            : deadline;
   while (failed != nullptr && MayRetry(failed->status()) &&
          !Mutant("gives-up-at-once")) {
     if (Mutant("retries-counted")) Count(account.follows_push);
@@ -336,7 +340,11 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     if (clock_.Now() >= last_try || failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin, limit);
     }
+    const absl::Time asked = clock_.Now();
     failed = Round(deadline);
+    if (awaits_others && clock_.Now() - asked > kReached) {
+      last_try = std::min(deadline, clock_.Now() + config_.timeout);
+    }
   }
   if (failed != nullptr) return failed->status();
   Count(account.follows_push);
@@ -447,52 +455,6 @@ void ShardLink::Count(bool follows_push) {
         pushes || follows_push ? versions_[shard] : version;
     versions_[shard] = version;
   }
-}
-
-void ShardLink::Save(Writer& writer) const {
-  absl::MutexLock lock(&mu_);
-  writer.Int(accounted_step_);
-  writer.Int(static_cast<int64_t>(sequences_.size()));
-  for (const auto* numbers : {&sequences_, &versions_, &versions_before_}) {
-    for (int64_t number : *numbers) writer.Int(number);
-  }
-  for (int64_t value : {counters_.pushes, counters_.pulls, counters_.bytes_up,
-                        counters_.bytes_down, counters_.samples_refused}) {
-    writer.Int(value);
-  }
-  writer.Int(static_cast<int64_t>(counters_.staleness.size()));
-  for (const auto& [staleness, count] : counters_.staleness) {
-    writer.Int(staleness);
-    writer.Int(count);
-  }
-  writer.Floats(residual_);
-}
-
-absl::Status ShardLink::Load(Reader& reader) {
-  absl::MutexLock lock(&mu_);
-  int64_t count = 0;
-  RETURN_IF_ERROR(reader.Int(accounted_step_));
-  RETURN_IF_ERROR(reader.Int(count));
-  if (count != static_cast<int64_t>(sequences_.size())) {
-    return absl::DataLossError(absl::StrCat(
-        "saved link has ", count, " shards, expected ", sequences_.size()));
-  }
-  for (auto* numbers : {&sequences_, &versions_, &versions_before_}) {
-    for (int64_t& number : *numbers) RETURN_IF_ERROR(reader.Int(number));
-  }
-  for (int64_t* value :
-       {&counters_.pushes, &counters_.pulls, &counters_.bytes_up,
-        &counters_.bytes_down, &counters_.samples_refused}) {
-    RETURN_IF_ERROR(reader.Int(*value));
-  }
-  RETURN_IF_ERROR(reader.Int(count));
-  counters_.staleness.clear();
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t staleness = 0;
-    RETURN_IF_ERROR(reader.Int(staleness));
-    RETURN_IF_ERROR(reader.Int(counters_.staleness[staleness]));
-  }
-  return reader.Floats(residual_);
 }
 
 }  // namespace monsoon

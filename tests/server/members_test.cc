@@ -262,6 +262,59 @@ TEST_CASE("A worker that falls silent holds nobody back beyond its lease") {
   CHECK(third.reply_values == std::vector<float>{8, 8, 8});
 }
 
+TEST_CASE("A push of who is gone does not take a living worker's place") {
+  const MadeTrainer made = *MakeTrainer("local_sgd", {}, {});
+  HostedShard shard(0, Flat(1), 0,
+                    {.trainer = *made.trainer,
+                     .samples = 100,
+                     .wire = Wire{},
+                     .clock = RealClock()});
+  RecordedCall init(Request::INITIALIZE, 7, 0, {0});
+  shard.Exchange(init);
+  shard.SetLive({0, 1, 2});
+  const auto push = [&](int worker, float value) {
+    RecordedCall call(Request::PUSH, 7, worker, {value}, 1);
+    shard.Exchange(call);
+    CHECK_FALSE(call.reply.refused());
+    return call.reply.version();
+  };
+  CHECK(push(2, 3) == 0);
+  shard.SetLive({0, 1});  // 2 has died, its push stays
+  CHECK(push(0, 6) == 0);
+  CHECK(push(1, 9) == 1);
+  RecordedCall pull(Request::PULL, 7, -1);
+  shard.Exchange(pull);
+  CHECK(pull.reply_values == std::vector<float>{6});
+}
+
+TEST_CASE("Asking for a result that nobody handed in makes none") {
+  const MadeTrainer made = *MakeTrainer("ensemble", {}, {});
+  HostedShard shard(0, Flat(1), 0,
+                    {.trainer = *made.trainer,
+                     .samples = 100,
+                     .wire = Wire{},
+                     .clock = RealClock()});
+  RecordedCall init(Request::INITIALIZE, 7, 0, {0});
+  shard.Exchange(init);
+  RecordedCall push(Request::PUSH, 7, 1, {5}, 1);
+  shard.Exchange(push);
+  const auto ask = [&](int worker) {
+    RecordedCall pull(Request::PULL, 7, -1);
+    pull.request.set_result_of(worker);
+    shard.Exchange(pull);
+    REQUIRE(pull.finished());
+    return std::pair(*pull.status, pull.reply_values);
+  };
+  CHECK(ask(1).second == std::vector<float>{5});
+  Writer before, after;
+  shard.Save(before);
+  for (const int worker : {0, 2, 1 << 30}) {
+    CHECK(absl::IsNotFound(ask(worker).first));
+  }
+  shard.Save(after);
+  CHECK(before.bytes() == after.bytes());
+}
+
 TEST_CASE("A round has the same mean in whatever order its pushes come") {
   const std::vector<int> order =
       GENERATE(std::vector<int>{0, 1, 2}, std::vector<int>{2, 0, 1},

@@ -68,10 +68,12 @@ TEST_CASE("The servers keep every member by itself, and the center as it was",
     made.trainer->Apply({.value = x, .worker = worker}, shard);
   }
   for (int worker : {0, 1, 11}) {
-    const Flat& member = made.trainer->ReplicaOf(worker, shard);
-    CHECK(member[0] == static_cast<float>(worker));
-    CHECK(member[1] == -static_cast<float>(worker));
+    const Flat* member = made.trainer->ReplicaOf(worker, shard);
+    REQUIRE(member != nullptr);
+    CHECK((*member)[0] == static_cast<float>(worker));
+    CHECK((*member)[1] == -static_cast<float>(worker));
   }
+  CHECK(made.trainer->ReplicaOf(2, shard) == nullptr);
   CHECK(shard.center[0] == 0);
 }
 
