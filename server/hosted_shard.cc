@@ -192,8 +192,7 @@ double HostedShard::Progress() const {
 }
 
 absl::Status HostedShard::Admit(const Update& update, float largest) {
-  const bool is_too_old =
-      update.staleness > max_staleness_ && !Mutant("too-old-accepted");
+  const bool is_too_old = update.staleness > max_staleness_;
   const float discount = is_too_old ? 0 : trainer_.Discount(update);
   peers_[update.worker].refused = discount == 0;
   if (discount == 0) {
@@ -289,7 +288,7 @@ bool HostedShard::HasRounds(const ExchangeCall& call) const {
   const Request& request = call.request;
   const auto it = peers_.find(request.worker());
   int64_t base = it == peers_.end() ? 0 : it->second.base;
-  if (request.has_base_version() && !Mutant("rounds-from-last-answer")) {
+  if (request.has_base_version()) {
     base = request.base_version();
   }
   return shard_.version >= base + request.rounds();

@@ -302,8 +302,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     request.set_worker(config_.worker);
     request.set_incarnation(config_.incarnation);
     request.set_shard(static_cast<int>(i));
-    const bool only_pulls =
-        !pushes && !account.follows_push && !Mutant("rounds-from-own-version");
+    const bool only_pulls = !pushes && !account.follows_push;
     request.set_rounds(std::max<int64_t>(
         0, need.rounds - (only_pulls ? versions_[i] - oldest : 0)));
     request.set_max_lead(max_lead == kUnbounded ? -1 : max_lead);
