@@ -5,6 +5,7 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <new>
@@ -84,6 +85,15 @@ void Flat::CopyFrom(const Flat& from) {
   MONSOON_CHECK(from.size() == size_, "a copy has the size of its source");
   if (size_ == 0 || data_ == from.data_) return;
   std::memcpy(data_, from.data_, static_cast<size_t>(size_) * sizeof(float));
+}
+
+void Flat::CopyFromShared(const Flat& from) {
+  MONSOON_CHECK(from.size() == size_, "a copy has the size of its source");
+  for (int64_t i = 0; i < size_; ++i) {
+    // An atomic_ref of a const type comes with C++26.
+    const std::atomic_ref<float> shared(from.data_[i]);
+    data_[i] = shared.load(std::memory_order_relaxed);
+  }
 }
 
 void Flat::Discard() {

@@ -73,6 +73,9 @@ class Flat {
 
   // Copies `from`, which has the same size.
   void CopyFrom(const Flat& from);
+  // The same while others write to `from` through std::atomic_ref: each element
+  // is one of the values that it had.
+  void CopyFromShared(const Flat& from);
   // The contents are needed no more, and give their room back until something
   // is written again: meanwhile nothing may be read. REQUIRES: owns().
   void Discard();

@@ -40,6 +40,20 @@ if(MONSOON_SANITIZE STREQUAL "thread")
   target_link_libraries(monsoon_tsan_mutex PRIVATE monsoon_options)
 endif()
 
+# Where MONSOON_PRECOMPILE is on, what most files of a large target include is
+# read once for all of them. Headers of others alone: ours change. The release
+# build is without, so that every file includes what it uses.
+function(monsoon_precompile target)
+  get_target_property(sources ${target} SOURCES)
+  list(LENGTH sources count)
+  if(MONSOON_PRECOMPILE AND count GREATER 5)
+    target_precompile_headers(${target} PRIVATE
+      <algorithm> <atomic> <cstdint> <functional> <map> <memory> <optional>
+      <string> <vector> <absl/status/statusor.h> <absl/strings/str_cat.h>
+      <absl/synchronization/mutex.h> <absl/time/time.h> ${ARGN})
+  endif()
+endfunction()
+
 # monsoon_library(NAME SOURCES a.cc ... DEPS target ...)
 # An OBJECT library, so that self-registering objects are never dropped by the
 # linker. Includes start at the root of the repository.
@@ -49,6 +63,7 @@ function(monsoon_library name)
   target_include_directories(monsoon_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(monsoon_${name}
     PUBLIC ${ARG_DEPS} PRIVATE monsoon_options)
+  monsoon_precompile(monsoon_${name})
 endfunction()
 
 # Every object of the named libraries of ours, once each: OBJECT libraries hand
@@ -66,6 +81,7 @@ function(monsoon_binary name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   monsoon_link(${name} ${ARG_LIBRARIES})
+  monsoon_precompile(${name})
 endfunction()
 
 # monsoon_test(NAME SOURCES x_test.cc ... LIBRARIES base ...)
@@ -75,6 +91,7 @@ function(monsoon_test name)
   add_executable(${name} ${ARG_SOURCES})
   monsoon_link(${name} ${ARG_LIBRARIES})
   target_link_libraries(${name} PRIVATE monsoon_test_main)
+  monsoon_precompile(${name} <catch2/catch.hpp>)
   target_compile_definitions(${name} PRIVATE
     MONSOON_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     MONSOON_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")

@@ -16,6 +16,9 @@ namespace {
 
 using Request = pb::ExchangeRequest;
 
+// The histogram's last entry stands for more, too: a foreign worker says what
+// it likes, and everybody who asks for the job's status gets the histogram.
+constexpr int64_t kMostStaleness = 4096;
 // Of float16, the code with the smallest range.
 constexpr float kLargestHalf = 65504;
 // No sum that stays below it can round to infinity.
@@ -29,6 +32,7 @@ HostedShard::HostedShard(int index, Flat memory, int64_t statistics,
       size_(memory.size()),
       trainer_(rules.trainer),
       keeps_seen_(trainer_.traits().keeps_seen),
+      is_mapped_(trainer_.traits().maps_center),
       reach_(trainer_.traits().reach),
       synchronous_(trainer_.traits().synchronous),
       job_samples_(rules.samples),
@@ -109,6 +113,13 @@ absl::Status HostedShard::CheckPush(const Request& request,
         absl::StrCat(Sender(request.worker(), index_),
                      "pushed before the initial center came; pull first"));
   }
+  // Or one worker could fill the memory of a round that waits for others.
+  if (synchronous_ && sequence == peer.sequence + 1 &&
+      peer.round == shard_.version) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        Sender(request.worker(), index_), "a second push in round ",
+        shard_.version, ", expected one; pull with rounds = 1 first"));
+  }
   if (sequence == peer.sequence + 1 ||
       (sequence == peer.sequence && sequence > 0 &&
        !Mutant("less-for-less-or-equal")) ||
@@ -159,7 +170,7 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   peer.staleness = update.staleness;
   if (!repeated) {
     ++peer.clock;
-    ++counters_.staleness[update.staleness];
+    ++counters_.staleness[std::min(update.staleness, kMostStaleness)];
   }
   if (!Pulls(request)) {
     ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
@@ -215,7 +226,11 @@ absl::Status HostedShard::Admit(const Update& update, float largest) {
   const double worth_largest = double{largest} * std::abs(discount);
   const bool is_round =
       round_.count() > 0 || trainer_.Quorum(shard_.version, live_) > 1;
-  return is_round ? Gather(worth, worth_largest) : Apply(worth, worth_largest);
+  if (!is_round) return Apply(worth, worth_largest);
+  const int64_t round = shard_.version;
+  RETURN_IF_ERROR(Gather(worth, worth_largest));
+  peers_[update.worker].round = round;
+  return absl::OkStatus();
 }
 
 absl::Status HostedShard::Apply(const Update& update, double largest) {
@@ -359,6 +374,8 @@ void HostedShard::Answer(ExchangeCall& call, const Flat& values,
     Flat& lost = Lost(call.request, values);
     codes_.reply.Encode(values, lost, buffer);
     Forget(values, lost);
+  } else if (is_mapped_) {
+    Flat::View(AsFloats(buffer).data(), size_).CopyFromShared(values);
   } else {
     std::memcpy(buffer.data(), plain.data(), plain.size());
   }

@@ -76,6 +76,7 @@ class HostedShard {
     bool refused = false;      // the last of them was
     int64_t staleness = 0;     // of the last of them
     int64_t clock = 0;         // the rank's pushes, whichever process made them
+    int64_t round = -1;        // to which this process pushed last
   };
   struct Ready {
     ExchangeCall* call;
@@ -153,7 +154,8 @@ class HostedShard {
   const int64_t size_;
   const Trainer& trainer_;
   const bool keeps_seen_;
-  const float reach_;  // Traits::reach
+  const bool is_mapped_;  // workers write to the center without us
+  const float reach_;     // Traits::reach
   const bool synchronous_;
   const int64_t job_samples_;
   const int64_t max_staleness_;

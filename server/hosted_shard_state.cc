@@ -18,9 +18,15 @@ void HostedShard::Save(Writer& writer) const {
   for (const auto& [worker, peer] : peers_) {
     for (int64_t value :
          {int64_t{worker}, static_cast<int64_t>(peer.incarnation), peer.base,
-          peer.sequence, int64_t{peer.refused}, peer.staleness, peer.clock}) {
+          peer.sequence, int64_t{peer.refused}, peer.staleness, peer.clock,
+          peer.round}) {
       writer.Int(value);
     }
+  }
+  writer.Int(static_cast<int64_t>(counters_.staleness.size()));
+  for (const auto& [staleness, pushes] : counters_.staleness) {
+    writer.Int(staleness);
+    writer.Int(pushes);
   }
   round_.Save(writer);
 }
@@ -38,13 +44,21 @@ absl::Status HostedShard::Load(Reader& reader) {
   peers_.clear();
   for (int64_t i = 0; i < count; ++i) {
     Peer peer;
-    for (int64_t* value : {&worker, &incarnation, &peer.base, &peer.sequence,
-                           &refused, &peer.staleness, &peer.clock}) {
+    for (int64_t* value :
+         {&worker, &incarnation, &peer.base, &peer.sequence, &refused,
+          &peer.staleness, &peer.clock, &peer.round}) {
       RETURN_IF_ERROR(reader.Int(*value));
     }
     peer.incarnation = static_cast<uint64_t>(incarnation);
     peer.refused = refused != 0;
     peers_[static_cast<int>(worker)] = peer;
+  }
+  RETURN_IF_ERROR(reader.Int(count));
+  counters_.staleness.clear();
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t staleness = 0;
+    RETURN_IF_ERROR(reader.Int(staleness));
+    RETURN_IF_ERROR(reader.Int(counters_.staleness[staleness]));
   }
   return round_.Load(reader);
 }

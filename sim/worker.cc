@@ -239,7 +239,10 @@ absl::StatusOr<bool> SimulatedWorker::Train(Process& process) {
   }
   ASSIGN_OR_RETURN(const TrainingLoop::Step end, loop.Next());
   MONSOON_CHECK(end.samples == 0, "plan and source agree on the batches");
-  RETURN_IF_ERROR(AtTheEnd(process));
+  RETURN_IF_ERROR(loop.CheckEnd());
+  if (job_.trainer.trainer->traits().result == Result::kReplicas) {
+    result_ = replica.x.Clone();
+  }
   return false;
 }
 
@@ -290,30 +293,9 @@ void SimulatedWorker::Lose(const Process& process, int64_t batches) {
 
 void SimulatedWorker::AfterStep(const TrainingLoop::Step& step) {
   const int64_t epoch = batch_ / plan_.batches_per_epoch();
-  if (epoch != loss_epoch_) {
-    loss_epoch_ = epoch;
-    report_.set_loss_sum(0);
-    report_.set_loss_samples(0);
-  }
+  const bool begins = std::exchange(loss_epoch_, epoch) != epoch;
   ++batch_;
-  report_.set_loss_sum(report_.loss_sum() + double{step.loss} * step.samples);
-  report_.set_loss_samples(report_.loss_samples() + step.samples);
-  report_.set_samples(report_.samples() + step.samples);
-}
-
-absl::Status SimulatedWorker::AtTheEnd(Process& process) {
-  Replica& replica = process.replica;
-  const int64_t bad = FirstNotFinite(replica.x.span());
-  if (bad >= 0) {
-    return absl::OutOfRangeError(
-        absl::StrCat("training diverged: parameter ", bad, " of worker ", rank_,
-                     " is ", replica.x[bad], " at its last step ", replica.step,
-                     "; lower --lr (now ", job_.options.lr, ")"));
-  }
-  if (job_.trainer.trainer->traits().result == Result::kReplicas) {
-    result_ = replica.x.Clone();
-  }
-  return absl::OkStatus();
+  AddStep(step, begins, report_);
 }
 
 void SimulatedWorker::Count(const Process& process) {

@@ -87,7 +87,6 @@ class SimulatedWorker {
   // What is pending, and the next `batches`, will never reach the center.
   void Lose(const Process& process, int64_t batches);
   void AfterStep(const TrainingLoop::Step& step);
-  absl::Status AtTheEnd(Process& process);
   // Adds the counters of a process that is gone.
   void Count(const Process& process);
 

@@ -11,9 +11,14 @@ int64_t DeltaTrainer::Window(Hyperparameters& hyper, int64_t fallback,
 }
 
 absl::Status DeltaTrainer::Exchange(Replica& r, Link& link) const {
-  Flat& center = r.TakeWay(Divisor(r), need_.rounds > 0 ? kUnbounded : 1);
+  return ExchangeWay(r, link, Divisor(r), Weight(r), need_);
+}
+
+absl::Status ExchangeWay(Replica& r, Link& link, float steps, float weight,
+                         Freshness need) {
+  Flat& center = r.TakeWay(steps, need.rounds > 0 ? kUnbounded : 1);
   r.DropX();
-  RETURN_IF_ERROR(link.PushPull(center, center, Weight(r), need_));
+  RETURN_IF_ERROR(link.PushPull(center, center, weight, need));
   r.x.CopyFrom(center);
   return absl::OkStatus();
 }

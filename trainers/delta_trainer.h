@@ -8,6 +8,12 @@
 
 namespace monsoon {
 
+// Pushes the way that x has gone since the center came, divided by `steps`, and
+// goes on from the center that is answered. The update lies in the memory of
+// the kept center on its way; x and the center are undefined where it fails.
+absl::Status ExchangeWay(Replica& r, Link& link, float steps = 1,
+                         float weight = 1, Freshness need = {});
+
 // The worker half that most trainers share: local steps of any optimizer, and
 // every `window` of them one PushPull of the way gone since the center came,
 // divided by Divisor, with which the worker goes on from the center that is

@@ -31,6 +31,7 @@
 //           last step of a window moves no x, as the reply overwrites it.
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "trainers/delta_trainer.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -101,13 +102,7 @@ class Downpour final : public Trainer {
   bool Due(const Replica& r) const override { return r.pending >= window_; }
 
   absl::Status Exchange(Replica& r, Link& link) const override {
-    if (!sends_gradients_) {
-      Flat& center = r.TakeWay();
-      r.DropX();
-      RETURN_IF_ERROR(link.PushPull(center, center));
-      r.x.CopyFrom(center);
-      return absl::OkStatus();
-    }
+    if (!sends_gradients_) return ExchangeWay(r, link);
     Flat& update = Sum(r);
     r.PutStatistics(update);
     absl::Status status = link.PushPull(update, r.x);

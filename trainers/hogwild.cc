@@ -4,27 +4,28 @@
 // Source:   Niu, Recht, Re, Wright 2011, HOGWILD!: A Lock-Free Approach to
 //           Parallelizing Stochastic Gradient Descent (NIPS, arXiv:1106.5730).
 // Rule:     every step, of each worker, element by element and atomically:
-//             c <- c - lr*g(c)
-// Symbols:  c the center, of which replica.x is an alias; g replica.gradient;
+//             x <- c,  c <- c - lr*g(x)
+// Symbols:  c the center, as replica.mapped; x replica.x; g replica.gradient;
 //           [P] float32.
 // Units:    lr is --lr by the schedule.
 // Errors:   INVALID_ARGUMENT for a local optimizer with a memory, or a model
 //           with statistics (batch norm), which have no atomic step;
-//           UNIMPLEMENTED where the center is in another process.
+//           UNIMPLEMENTED where the center is in another process; OUT_OF_RANGE
+//           when a step would make an element infinite, which it then leaves.
 // Threads:  immutable, safe from any thread. Workers read the center while
 //           others write it, as in the paper: a gradient is that of a mixture
-//           of versions. Writes are atomic; forward and backward passes read
-//           plain floats meanwhile, which C++ calls a race, and of which no
-//           processor that we know tears one.
-// Divergence: no server stands between; the center is left as it became.
-// Cost:     nothing travels; one atomic operation an element and step. With
+//           of versions. Every access is a relaxed atomic one, no data race.
+// Cost:     nothing travels; two passes over the parameters a step. With
 //           updates=add none is lost (compare-and-swap); with updates=store, a
 //           plain load and store, a step of one worker may overwrite another's.
 // Departs:  gradients of neural networks are dense, where the paper's theory
 //           needs sparse ones that seldom overlap; its rate that falls by a
-//           factor between epochs is --lr-schedule step.
+//           factor between epochs is --lr-schedule step. A worker copies the
+//           center before each step, where the paper's reads it on its way.
 #include <atomic>
+#include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "trainers/trainer.h"
 
@@ -49,30 +50,49 @@ class Hogwild final : public Trainer {
           "statistics several workers cannot move in one memory; use another "
           "model or trainer");
     }
-    RETURN_IF_ERROR(link.Pull(r.gradient));  // waits until it is there
-    return link.Map(r.x);
+    RETURN_IF_ERROR(link.Pull(r.x));  // waits until it is there
+    return link.Map(r.mapped);
+  }
+  void BeforeGradient(Replica& r) const override {
+    r.x.CopyFromShared(r.mapped);
   }
   GradientSink Sink(Replica& r) const override { return {r.gradient}; }
   void AfterGradient(Replica& r) const override {
     r.PrepareGradient();
     const float lr = r.lr();
     const float* const g = r.gradient.data();
-    for (int64_t i = 0; i < r.x.size(); ++i) {
-      std::atomic_ref<float> x(r.x[i]);
-      if (adds_) {
-        x.fetch_sub(lr * g[i], std::memory_order_relaxed);
-      } else {
-        x.store(x.load(std::memory_order_relaxed) - lr * g[i],
-                std::memory_order_relaxed);
-      }
+    for (int64_t i = 0; i < r.mapped.size(); ++i) {
+      if (!Step(r.mapped[i], lr * g[i])) r.number(kLeft) = 1;
     }
   }
-  bool Due(const Replica&) const override { return false; }
-  absl::Status Exchange(Replica&, Link&) const override {
-    return absl::OkStatus();
+  bool Due(const Replica& r) const override { return r.number(kLeft) != 0; }
+  absl::Status Exchange(Replica& r, Link&) const override {
+    if (!Due(r)) return absl::OkStatus();
+    return absl::OutOfRangeError(absl::StrCat(
+        "training diverged: a step would make the center infinite, expected a "
+        "finite center; what it would have, it left; lower --lr (now ",
+        r.optimizer().lr(), ")"));
   }
 
  private:
+  static constexpr char kLeft[] = "left";
+  // False where c would not be finite any more, and stays as it is.
+  bool Step(float& center, float way) const {
+    std::atomic_ref<float> c(center);
+    float now = c.load(std::memory_order_relaxed);
+    do {
+      const float next = now - way;
+      if (!std::isfinite(next)) return false;
+      if (!adds_) {
+        c.store(next, std::memory_order_relaxed);
+        return true;
+      }
+      if (c.compare_exchange_weak(now, next, std::memory_order_relaxed)) {
+        return true;
+      }
+    } while (true);
+  }
+
   const bool adds_;
 };
 

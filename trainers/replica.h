@@ -45,8 +45,10 @@ class Replica final : private GradientListener {
   Replica(int worker, int64_t weights, const Optimizer& optimizer);
 
   const int worker;
-  Flat x;                       // [P]
-  Flat gradient;                // [P], for a trainer's Sink; else anything
+  Flat x;         // [P]
+  Flat gradient;  // [P], for a trainer's Sink; else anything
+  Flat mapped;    // [P], of a trainer that maps the center (Link::Map): that
+                  // itself, which other workers write to meanwhile; not saved
   int64_t step = 0;             // local steps so far
   int64_t samples = 0;          // samples of those
   int64_t pending = 0;          // local steps since the last exchange
@@ -79,6 +81,7 @@ class Replica final : private GradientListener {
   // State of the trainer, by name; [P] zeros at first.
   Flat& slot(const std::string& name) { return slots_.vector(name); }
   double& number(const std::string& name) { return slots_.number(name); }
+  double number(const std::string& name) const { return slots_.number(name); }
 
   // Floats in front of the statistics: what an optimizer may move.
   int64_t parameters() const { return parameters_; }

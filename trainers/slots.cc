@@ -33,6 +33,11 @@ const Flat* Slots::find(const std::string& name) const {
   return it == vectors_.end() ? nullptr : &it->second;
 }
 
+double Slots::number(const std::string& name) const {
+  const auto it = numbers_.find(name);
+  return it == numbers_.end() ? 0 : it->second;
+}
+
 void Slots::Track() {
   tracking_ = true;
   tracked_.clear();

@@ -26,6 +26,7 @@ class Slots {
   void AppendVectors(std::vector<float*>& to);
   // A single number, 0 at first. The reference stays valid.
   double& number(const std::string& name) { return numbers_[name]; }
+  double number(const std::string& name) const;
   // From now on remembers what the vectors that are named, and all numbers,
   // held, until Keep or Undo.
   void Track();

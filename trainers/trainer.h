@@ -82,10 +82,8 @@ class Link {
   virtual absl::Status PushPull(const Flat& update, Flat& reply,
                                 float weight = 1, Freshness need = {}) = 0;
   // x becomes an alias of the center, which all workers read and write without
-  // a lock. They write through std::atomic_ref; what reads it while others
-  // write, a model's forward pass for one, reads plain floats, and may meet any
-  // of the values that an element had. Only where one server of this process
-  // holds all of it; else UNIMPLEMENTED.
+  // a lock, each element through a std::atomic_ref. Only where one server of
+  // this process holds all of it; else UNIMPLEMENTED.
   virtual absl::Status Map(Flat& x);
   // How the last exchange went: staleness, as a trainer may want to see it.
   virtual Answer last() const { return {}; }

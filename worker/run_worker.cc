@@ -167,26 +167,12 @@ absl::Status Session::Train() {
     if (step.samples == 0) break;
     RETURN_IF_ERROR(AfterStep(step, epoch));
   }
-  const int64_t bad = FirstNotFinite(replica_->x.span());
-  if (bad >= 0) {
-    return absl::OutOfRangeError(
-        absl::StrCat("training diverged: parameter ", bad, " of worker ", rank_,
-                     " is ", replica_->x[bad], " at its last step ",
-                     replica_->step, "; lower --lr (now ", options_.lr, ")"));
-  }
-  return absl::OkStatus();
+  return loop.CheckEnd();
 }
 
 absl::Status Session::AfterStep(const TrainingLoop::Step& step, int64_t epoch) {
-  pb::WorkerReport& numbers = membership_.numbers();
-  if (epoch != loss_epoch_) {
-    loss_epoch_ = epoch;
-    numbers.set_loss_sum(0);
-    numbers.set_loss_samples(0);
-  }
-  numbers.set_loss_sum(numbers.loss_sum() + double{step.loss} * step.samples);
-  numbers.set_loss_samples(numbers.loss_samples() + step.samples);
-  numbers.set_samples(numbers.samples() + step.samples);
+  const bool begins = std::exchange(loss_epoch_, epoch) != epoch;
+  AddStep(step, begins, membership_.numbers());
   RETURN_IF_ERROR(membership_.Interrupted());
   if (!membership_.progress_is_due()) return absl::OkStatus();
   Count();
@@ -275,6 +261,17 @@ uint64_t OwnSeed(uint64_t seed, int rank) {
   if (rank == 0) return seed;
   return Random({seed, Random::kInitialize, static_cast<uint64_t>(rank)})
       .Next();
+}
+
+void AddStep(const TrainingLoop::Step& step, bool begins_epoch,
+             pb::WorkerReport& report) {
+  if (begins_epoch) {
+    report.set_loss_sum(0);
+    report.set_loss_samples(0);
+  }
+  report.set_loss_sum(report.loss_sum() + double{step.loss} * step.samples);
+  report.set_loss_samples(report.loss_samples() + step.samples);
+  report.set_samples(report.samples() + step.samples);
 }
 
 pb::WorkerState StateOfEnd(const absl::Status& status) {

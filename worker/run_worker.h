@@ -17,6 +17,7 @@
 #include "proto/monsoon.pb.h"
 #include "transport/server_calls.h"
 #include "worker/options.h"
+#include "worker/training_loop.h"
 
 namespace monsoon {
 
@@ -48,6 +49,10 @@ struct JobOutcome {
 // Of the initial weights of a worker of that rank: rank 0's, of the job's own
 // seed, are the initial center.
 uint64_t OwnSeed(uint64_t seed, int rank);
+
+// Adds a step to a worker's report; its loss is that of the epoch alone.
+void AddStep(const TrainingLoop::Step& step, bool begins_epoch,
+             pb::WorkerReport& report);
 
 // How a worker that met `status` reports its end.
 pb::WorkerState StateOfEnd(const absl::Status& status);

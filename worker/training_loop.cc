@@ -28,6 +28,15 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   return step;
 }
 
+absl::Status TrainingLoop::CheckEnd() const {
+  const int64_t bad = FirstNotFinite(replica_.x.span());
+  if (bad < 0) return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat(
+      "training diverged: parameter ", bad, " of worker ", replica_.worker,
+      " is ", replica_.x[bad], " at its last step ", replica_.step,
+      "; lower --lr (now ", replica_.optimizer().lr(), ")"));
+}
+
 absl::Status TrainingLoop::Exchange() {
   const absl::Status status = trainer_.Exchange(replica_, link_);
   if (absl::IsInvalidArgument(status)) {
@@ -38,6 +47,11 @@ absl::Status TrainingLoop::Exchange() {
       const int64_t at = FirstNotFinite(suspect->span());
       if (at >= 0) return Diverged("the update", (*suspect)[at]);
     }
+  }
+  if (absl::IsOutOfRange(status)) {  // a server, or the trainer, says why
+    return absl::OutOfRangeError(absl::StrCat(status.message(), "; at step ",
+                                              replica_.step, " of worker ",
+                                              replica_.worker));
   }
   RETURN_IF_ERROR(status);
   replica_.pending = 0;

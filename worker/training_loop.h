@@ -40,6 +40,9 @@ class TrainingLoop {
   // One batch, and the exchange if it is due. OUT_OF_RANGE: diverged, with
   // the step and what to do; otherwise what the link says.
   absl::StatusOr<Step> Next();
+  // After the last step: OUT_OF_RANGE where x is not finite, which an exchange
+  // would have met.
+  absl::Status CheckEnd() const;
 
  private:
   absl::Status Exchange();

@@ -406,8 +406,8 @@ class RunTest(unittest.TestCase):
 
     def test_a_trainer_of_one_memory_trains(self):
         summary = self.run_monsoon(
-            "train", "--model", "mlp:8", "--trainer", "hogwild", "--batch-size",
-            128, "--json", "--out", self.folder / "hogwild").summary()
+            "train", "--model", "mlp:32", "--trainer", "hogwild", "--batch-size",
+            64, "--json", "--out", self.folder / "hogwild").summary()
         self.assertEqual(summary["samples"], 60_000)
         self.assertGreater(summary["test_acc"], 0.5)
 

@@ -5,6 +5,7 @@
 
 #include "server/hosted_shard.h"
 #include "tests/server/recorded_call.h"
+#include "tests/server/running_job.h"
 
 namespace monsoon {
 namespace {
@@ -19,10 +20,7 @@ struct Host {
   Host(const std::string& name, const Set& set, Values start)
       : made(*MakeTrainer(name, set, {})),
         shard(0, Flat(static_cast<int64_t>(start.size())), 0,
-              {.trainer = *made.trainer,
-               .samples = 100,
-               .wire = Wire{},
-               .clock = RealClock()}) {
+              RulesOf(*made.trainer)) {
     RecordedCall init(Request::INITIALIZE, 7, 0, std::move(start));
     shard.Exchange(init);
   }
@@ -110,11 +108,7 @@ TEST_CASE("A round that would be infinite ends for all of its workers") {
   const bool departs = GENERATE(false, true);
   CAPTURE(departs);
   const Together trainer;
-  HostedShard shard(0, Flat(1), 0,
-                    {.trainer = trainer,
-                     .samples = 100,
-                     .wire = Wire{},
-                     .clock = RealClock()});
+  HostedShard shard(0, Flat(1), 0, RulesOf(trainer));
   RecordedCall init(Request::INITIALIZE, 7, 0, {3.3e38f});
   shard.Exchange(init);
   shard.SetLive({0, 1});

@@ -110,11 +110,7 @@ TEST_CASE("A pull that a process left behind ends when it is replaced") {
 
 TEST_CASE("A shard itself refuses who was replaced after the job had looked") {
   const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
-  HostedShard shard(0, Flat(1), 0,
-                    {.trainer = *made.trainer,
-                     .samples = 100,
-                     .wire = Wire{},
-                     .clock = RealClock()});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
   RecordedCall init(Request::INITIALIZE, 7, 0, {8});
   shard.Exchange(init);
   shard.Enter(1, kPast);
@@ -140,11 +136,7 @@ TEST_CASE("A shard itself refuses who was replaced after the job had looked") {
 
 TEST_CASE("Who takes part is what was said last, whatever comes after it") {
   const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
-  HostedShard shard(0, Flat(1), 0,
-                    {.trainer = *made.trainer,
-                     .samples = 100,
-                     .wire = Wire{},
-                     .clock = RealClock()});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
   RecordedCall init(Request::INITIALIZE, 7, 0, {8});
   shard.Exchange(init);
   for (const uint64_t sequence : {1, 2}) {
@@ -264,11 +256,7 @@ TEST_CASE("A worker that falls silent holds nobody back beyond its lease") {
 
 TEST_CASE("A push of who is gone does not take a living worker's place") {
   const MadeTrainer made = *MakeTrainer("local_sgd", {}, {});
-  HostedShard shard(0, Flat(1), 0,
-                    {.trainer = *made.trainer,
-                     .samples = 100,
-                     .wire = Wire{},
-                     .clock = RealClock()});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
   RecordedCall init(Request::INITIALIZE, 7, 0, {0});
   shard.Exchange(init);
   shard.SetLive({0, 1, 2});
@@ -287,13 +275,33 @@ TEST_CASE("A push of who is gone does not take a living worker's place") {
   CHECK(pull.reply_values == std::vector<float>{6});
 }
 
+TEST_CASE("A worker pushes once into a round that waits for others") {
+  const MadeTrainer made = *MakeTrainer("local_sgd", {}, {});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
+  RecordedCall init(Request::INITIALIZE, 7, 0, {0});
+  shard.Exchange(init);
+  shard.SetLive({0, 1});
+  const auto push = [&](int worker, float value, uint64_t sequence) {
+    RecordedCall call(Request::PUSH, 7, worker, {value}, sequence);
+    shard.Exchange(call);
+    return *call.status;
+  };
+  CHECK(push(0, 2, 1).ok());
+  CHECK(push(0, 2, 1).ok());  // its repeat
+  const absl::Status second = push(0, 50, 2);
+  CHECK(absl::IsFailedPrecondition(second));
+  CHECK_THAT(std::string(second.message()),
+             Catch::Contains("worker 0, shard 0: a second push in round 0"));
+  CHECK(push(1, 4, 1).ok());
+  RecordedCall pull(Request::PULL, 7, 0);
+  shard.Exchange(pull);
+  CHECK(pull.reply_values == std::vector<float>{3});
+  CHECK(push(0, 1, 2).ok());  // of the next
+}
+
 TEST_CASE("Asking for a result that nobody handed in makes none") {
   const MadeTrainer made = *MakeTrainer("ensemble", {}, {});
-  HostedShard shard(0, Flat(1), 0,
-                    {.trainer = *made.trainer,
-                     .samples = 100,
-                     .wire = Wire{},
-                     .clock = RealClock()});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
   RecordedCall init(Request::INITIALIZE, 7, 0, {0});
   shard.Exchange(init);
   RecordedCall push(Request::PUSH, 7, 1, {5}, 1);
@@ -320,11 +328,7 @@ TEST_CASE("A round has the same mean in whatever order its pushes come") {
       GENERATE(std::vector<int>{0, 1, 2}, std::vector<int>{2, 0, 1},
                std::vector<int>{1, 2, 0});
   const MadeTrainer made = *MakeTrainer("local_sgd", {}, {});
-  HostedShard shard(0, Flat(1), 0,
-                    {.trainer = *made.trainer,
-                     .samples = 100,
-                     .wire = Wire{},
-                     .clock = RealClock()});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
   RecordedCall init(Request::INITIALIZE, 7, 0, {0});
   shard.Exchange(init);
   shard.SetLive({0, 1, 2});

@@ -5,6 +5,7 @@
 
 #include "server/hosted_shard.h"
 #include "tests/server/recorded_call.h"
+#include "tests/server/running_job.h"
 
 namespace monsoon {
 namespace {
@@ -30,12 +31,7 @@ class Rounds final : public Trainer {
 };
 
 struct Fixture {
-  Fixture()
-      : shard(0, Flat(1), 0,
-              {.trainer = trainer,
-               .samples = 100,
-               .wire = Wire{},
-               .clock = RealClock()}) {
+  Fixture() : shard(0, Flat(1), 0, RulesOf(trainer)) {
     RecordedCall init(Request::INITIALIZE, 7, 0, {8});
     shard.Exchange(init);
   }
@@ -122,21 +118,24 @@ TEST_CASE("A stale push is refused and counted, and its worker goes on") {
 }
 
 TEST_CASE("A pull waits while its worker leads by too much") {
-  Fixture f;
-  f.shard.SetLive({0, 1});
+  const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
+  RecordedCall init(Request::INITIALIZE, 7, 0, {8});
+  shard.Exchange(init);
+  shard.SetLive({0, 1});
   for (uint64_t i = 1; i <= 3; ++i) {
     RecordedCall push(Request::PUSH_PULL, 7, 0, {1}, i);
-    f.shard.Exchange(push);
+    shard.Exchange(push);
   }
   RecordedCall ahead(Request::PULL, 7, 0);
   ahead.request.set_max_lead(2);
-  f.shard.Exchange(ahead);
+  shard.Exchange(ahead);
   CHECK_FALSE(ahead.finished());  // 3 pushes against none
   RecordedCall pull(Request::PULL, 7, 1);
-  f.shard.Exchange(pull);
+  shard.Exchange(pull);
   CHECK(pull.finished());  // the slowest never waits
   RecordedCall push(Request::PUSH, 7, 1, {1}, 1);
-  f.shard.Exchange(push);
+  shard.Exchange(push);
   CHECK(ahead.finished());
 }
 

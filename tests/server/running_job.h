@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/hosted_shard.h"
 #include "server/server.h"
 #include "tests/server/recorded_call.h"
 
@@ -18,6 +19,13 @@ class HandClock final : public Clock {
   std::unique_ptr<Event> NewEvent() override { return RealClock().NewEvent(); }
   absl::Time now = absl::UnixEpoch();
 };
+
+// Of a shard that a test hosts by itself.
+inline HostedShard::Rules RulesOf(const Trainer& trainer) {
+  static const Wire kPlain;
+  return {
+      .trainer = trainer, .samples = 100, .wire = kPlain, .clock = RealClock()};
+}
 
 // Three floats in one shard, trainer downpour in delta form: center += value.
 inline pb::JobSpec DeltaJob(int workers) {

@@ -3,6 +3,7 @@
 // end.
 #include <catch2/catch.hpp>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "sim/virtual_clock.h"
@@ -32,9 +33,21 @@ class Scripted final : public ServerCalls {
     times.push_back(clock_.Now());
     sequences.push_back(call.request.sequence());
     if (reply_size > 0) call.ReplyBuffer(reply_size);
-    if (answer) call.Finish(answer(), {});
+    if (answer) {
+      call.Finish(answer(), {});
+    } else {
+      parked.push_back(&call);
+    }
+  }
+  // All that is parked, with a center of one float where that is OK.
+  void EndParked(const absl::Status& status) {
+    for (ExchangeCall* call : std::exchange(parked, {})) {
+      if (status.ok()) call->ReplyBuffer(sizeof(float));
+      call->Finish(status, {});
+    }
   }
   void Cancel(ExchangeCall& call) override {
+    std::erase(parked, &call);
     ++cancelled;
     call.Finish(absl::CancelledError("gave up waiting for the others"), {});
   }
@@ -48,6 +61,7 @@ class Scripted final : public ServerCalls {
   }
 
   std::function<absl::Status()> answer;
+  std::vector<ExchangeCall*> parked;
   std::vector<absl::Time> times;
   std::vector<uint64_t> sequences;
   int cancelled = 0;
@@ -145,6 +159,34 @@ TEST_CASE("One deadline counts for all attempts and for all waits") {
   CHECK_THAT(std::string(status.message()),
              Contains("pull: no answer for 20m after 4 attempts") &&
                  Contains("gave up waiting for the others"));
+}
+
+TEST_CASE("A server that was reached for long may be lost once more") {
+  VirtualClock clock(absl::Hours(2));
+  Scripted server(clock);
+  // Gone, back and parked for five minutes, gone, back for good.
+  server.answer = Gone;
+  absl::Status status;
+  const auto script = [&](absl::Duration at, bool is_there) {
+    clock.After(at, [&server, is_there] {
+      server.answer = is_there ? nullptr : std::function<absl::Status()>(Gone);
+      if (!is_there) server.EndParked(Gone());
+    });
+  };
+  script(absl::Seconds(10), true);
+  script(absl::Minutes(5), false);
+  script(absl::Minutes(5) + absl::Seconds(10), true);
+  clock.After(absl::Minutes(9), [&] { server.EndParked(absl::OkStatus()); });
+  clock.Run({[&] {
+    ShardLink link({.servers = {&server},
+                    .shards = {{.size = 1}},
+                    .timeout = absl::Seconds(30)},
+                   clock);
+    Flat center(1);
+    status = link.Pull(center, {.rounds = 1});
+  }});
+  CHECK(status.ok());
+  CHECK(clock.Now() == absl::UnixEpoch() + absl::Minutes(9));
 }
 
 TEST_CASE("Who waits for others has no patience with a server that is gone") {
