@@ -43,6 +43,7 @@ struct Arguments {
   std::string batches = "16,32,64,128";
   std::string wire = "fp32";
   std::string repeat = "3";
+  std::string time_to;
 };
 
 absl::StatusOr<BenchChoices> Read(int argc, const char* const* argv,
@@ -67,7 +68,10 @@ absl::StatusOr<BenchChoices> Read(int argc, const char* const* argv,
       "CODE,...");
   add("--repeat", arguments.repeat, "runs of each cell, with seeds that go up",
       "N");
-  AddFlags(app, arguments.flags, {"trainer", "model", "batch-size", "wire"});
+  add("--time-to", arguments.time_to,
+      "compare the time to these test accuracies", "ACCURACY,...");
+  AddFlags(app, arguments.flags,
+           {"trainer", "model", "batch-size", "wire", "time-to"});
   RETURN_IF_ERROR(
       ReadFlags(app, argc, argv, RealFileSystem(), arguments.flags));
   BenchChoices choices;
@@ -94,6 +98,12 @@ absl::StatusOr<BenchChoices> Read(int argc, const char* const* argv,
                      "\", expected one whole number, at least 1"));
   }
   choices.repeat = repeat.front();
+  if (!arguments.time_to.empty()) {
+    ASSIGN_OR_RETURN(choices.targets,
+                     ParseAccuracies("time-to", arguments.time_to));
+  } else if (choices.options.time_to > 0) {
+    choices.targets = {choices.options.time_to};  // of --config
+  }
   RETURN_IF_ERROR(ResolveTransport(choices.options));
   return choices;
 }
@@ -197,6 +207,7 @@ absl::Status WriteTables(FileSystem& files, const std::string& folder,
     tables.push_back(std::move(table));
   }
   if (HasCodes(matrix)) tables.push_back(WireTable(matrix, rows));
+  if (!matrix.targets.empty()) tables.push_back(TimeToTable(matrix, rows));
   tables.push_back(RunsTable(matrix, rows));
   std::string markdown;
   for (const Table& table : tables) {
@@ -204,7 +215,8 @@ absl::Status WriteTables(FileSystem& files, const std::string& folder,
   }
   // With one run for each there is nothing to compare by.
   const bool is_single = matrix.repeat == 1 && matrix.batch_sizes.size() == 1;
-  const size_t shown = HasCodes(matrix) ? 2 : 1;
+  const size_t shown =
+      1 + (HasCodes(matrix) ? 1 : 0) + (matrix.targets.empty() ? 0 : 1);
   const size_t first = is_single ? tables.size() - shown : 0;
   const size_t last = is_single ? tables.size() : tables.size() - 1;
   for (size_t i = first; i < last; ++i) {
@@ -282,6 +294,7 @@ absl::StatusOr<int> Bench(const BenchChoices& choices, bool json) {
                               .trainers = choices.trainers,
                               .batch_sizes = choices.batch_sizes,
                               .wires = choices.wires,
+                              .targets = choices.targets,
                               .repeat = choices.repeat,
                               .workers = choices.options.workers,
                               .setting = Setting(choices.options)};

@@ -83,6 +83,7 @@ absl::StatusOr<BenchRun> PlanRun(const BenchChoices& choices,
   options.batch_size = batch_size;
   options.wire = wire;
   options.seed += static_cast<uint64_t>(repeat);
+  if (!choices.targets.empty()) options.time_to = choices.targets.back();
   // The workers of the bench are a default for those trainers that may have
   // them, where for `train` they are a demand.
   options.given.erase("workers");
@@ -157,6 +158,24 @@ absl::StatusOr<std::vector<int>> ParseCounts(absl::string_view flag,
   return counts;
 }
 
+absl::StatusOr<std::vector<double>> ParseAccuracies(absl::string_view flag,
+                                                    absl::string_view text) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> items, SplitList(flag, text));
+  std::vector<double> accuracies;
+  for (const std::string& item : items) {
+    double accuracy = 0;
+    if (!absl::SimpleAtod(item, &accuracy) || !(accuracy > 0) ||
+        !(accuracy <= 1)) {
+      return Bad(flag, absl::StrCat("found \"", item,
+                                    "\", expected accuracies above 0, at most "
+                                    "1, as in 0.85,0.88"));
+    }
+    accuracies.push_back(accuracy);
+  }
+  std::sort(accuracies.begin(), accuracies.end());
+  return accuracies;
+}
+
 absl::StatusOr<std::vector<BenchRun>> PlanRuns(const BenchChoices& choices) {
   std::vector<BenchRun> runs;
   for (const std::string& model : choices.models) {
@@ -191,10 +210,12 @@ nlohmann::ordered_json MatrixJson(const BenchChoices& choices) {
     matrix["wire"] = choices.wires;
   }
   matrix["repeat"] = choices.repeat;
+  if (!choices.targets.empty()) matrix["time_to"] = choices.targets;
   for (const OptionField& field : OptionFields()) {
     const std::string& name = field.name;
     if (name == "model" || name == "trainer" || name == "batch-size" ||
-        name == "wire" || name == "out" || name == "connect-timeout") {
+        name == "wire" || name == "out" || name == "connect-timeout" ||
+        name == "time-to") {
       continue;
     }
     // Those of the trainers, where nobody has chosen.

@@ -18,10 +18,10 @@ struct BenchChoices {
   std::vector<std::string> trainers;
   std::vector<int> batch_sizes;
   std::vector<std::string> wires = {"fp32"};  // as Options has them, resolved
+  std::vector<double> targets = {};  // test accuracies; the last is the highest
   int repeat = 3;
   // What all runs share; trainer, model, batch_size, wire and out are each
-  // run's own,
-  // and the seed is that of the first repeat.
+  // run's own, and the seed is that of the first repeat.
   Options options;
 };
 
@@ -44,6 +44,10 @@ absl::StatusOr<std::vector<std::string>> ParseWires(absl::string_view flag,
 // The same for numbers of 1 and more.
 absl::StatusOr<std::vector<int>> ParseCounts(absl::string_view flag,
                                              absl::string_view text);
+
+// The same for accuracies above 0 and at most 1, sorted.
+absl::StatusOr<std::vector<double>> ParseAccuracies(absl::string_view flag,
+                                                    absl::string_view text);
 
 // Every run of the matrix, in an order shuffled by the seed alone, so that what
 // the machine does meanwhile favours nobody. A trainer that knows but one

@@ -34,13 +34,10 @@ namespace monsoon {
 namespace {
 
 constexpr char kProgram[] = "monsoon simulate";
-// Points of a curve, when nobody says how many.
-constexpr int64_t kPoints = 50;
 
 struct Settings {
   Flags flags;
   SimulationSpec spec;
-  std::optional<double> time_to;
 };
 
 // One flag of the simulator: how it reads its text.
@@ -55,24 +52,6 @@ auto Into(Value& place, Parse parse) {
     ASSIGN_OR_RETURN(place, parse(text));
     return absl::OkStatus();
   };
-}
-
-absl::StatusOr<int64_t> ParseSamples(absl::string_view text) {
-  int64_t samples = 0;
-  if (absl::SimpleAtoi(text, &samples) && samples >= 1) return samples;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "found \"", text, "\", expected a number of samples, at least 1"));
-}
-
-absl::StatusOr<std::optional<double>> ParseAccuracy(absl::string_view text) {
-  double accuracy = 0;
-  if (absl::SimpleAtod(text, &accuracy) && accuracy > 0 && accuracy <= 1) {
-    return accuracy;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("found \"", text,
-                   "\", expected a test accuracy above 0, at most 1, as in "
-                   "0.85"));
 }
 
 std::vector<SimulatorFlag> SimulatorFlags(Settings& settings) {
@@ -103,12 +82,6 @@ std::vector<SimulatorFlag> SimulatorFlags(Settings& settings) {
        "real, or of a toy for speed: quadratic, quadratic:PARAMETERS (default "
        "real)",
        Into(spec.gradients, GradientKind::Parse)},
-      {"eval-every", "SAMPLES",
-       "evaluate the center whenever so many more have reached it",
-       Into(spec.eval_every, ParseSamples)},
-      {"time-to", "ACCURACY",
-       "report when the center's test accuracy first reaches this",
-       Into(settings.time_to, ParseAccuracy)},
   };
 }
 
@@ -156,10 +129,10 @@ absl::Status Read(int argc, const char* const* argv, Settings& settings) {
                   "found it, expected it left out: the simulator has no "
                   "exchanges beside the computation yet");
   }
-  const bool looks =
-      settings.time_to.has_value() || settings.spec.eval_every > 0;
-  if (looks && settings.spec.gradients.is_quadratic) {
-    return Refuse(settings.time_to.has_value() ? "time-to" : "eval-every",
+  const bool has_target = flags.options.time_to > 0;
+  if ((has_target || flags.options.eval_every > 0) &&
+      settings.spec.gradients.is_quadratic) {
+    return Refuse(has_target ? "time-to" : "eval-every",
                   "needs test data, found --gradients quadratic, which has "
                   "none; use --gradients real");
   }
@@ -184,7 +157,7 @@ absl::StatusOr<std::optional<Evaluation>> EvaluateResult(
   ASSIGN_OR_RETURN(const Evaluation found,
                    Evaluate(inputs.options.model, test, members));
   // The curve ends where the run does.
-  if (inputs.spec.eval_every > 0) {
+  if (inputs.options.eval_every > 0 || inputs.options.time_to > 0) {
     simulation.curve.push_back({simulation.outcome.status.elapsed_s(),
                                 simulation.samples_applied, found.accuracy});
   }
@@ -210,10 +183,6 @@ absl::StatusOr<int> Run(Settings& settings) {
                    LoadDataset(options.data, Split::kTrain, files));
   ASSIGN_OR_RETURN(const Dataset test,
                    LoadDataset(options.data, Split::kTest, files));
-  if (settings.time_to.has_value() && settings.spec.eval_every == 0) {
-    settings.spec.eval_every =
-        std::max<int64_t>(1, train.total * options.epochs / kPoints);
-  }
   const SimulationInputs inputs{.options = options,
                                 .spec = settings.spec,
                                 .train = train,
@@ -228,8 +197,7 @@ absl::StatusOr<int> Run(Settings& settings) {
   ASSIGN_OR_RETURN(const std::optional<Evaluation> found,
                    EvaluateResult(inputs, test, state, simulation));
   const nlohmann::ordered_json summary = SummarizeSimulation(
-      inputs, simulation, state, found.has_value() ? &*found : nullptr,
-      settings.time_to);
+      inputs, simulation, state, found.has_value() ? &*found : nullptr);
   if (folder.has_value()) {
     const JobOutcome& outcome = simulation.outcome;
     RETURN_IF_ERROR(

@@ -47,6 +47,20 @@ absl::Status Read(const Json& object, const char* key, double& value) {
   return absl::OkStatus();
 }
 
+absl::Status ReadCurve(const Json& object, BenchRow& row) {
+  const auto found = object.find("curve");
+  if (found == object.end()) return absl::OkStatus();  // of an older version
+  for (const Json& point : *found) {
+    const bool is_point = point.is_array() && point.size() == 3 &&
+                          point[0].is_number() && point[2].is_number();
+    if (!is_point) {
+      return Wrong("curve", object, "[elapsed_s, samples, accuracy], ...");
+    }
+    row.curve.emplace_back(point[0].get<double>(), point[2].get<double>());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<BenchRow> ParseBenchRow(absl::string_view line) {
@@ -73,6 +87,7 @@ absl::StatusOr<BenchRow> ParseBenchRow(absl::string_view line) {
   RETURN_IF_ERROR(Read(object, "staleness_mean", row.staleness_mean));
   RETURN_IF_ERROR(Read(object, "staleness_p95", row.staleness_p95));
   RETURN_IF_ERROR(Read(object, "test_acc", row.test_acc));
+  RETURN_IF_ERROR(ReadCurve(object, row));
   return row;
 }
 

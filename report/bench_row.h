@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -29,6 +31,8 @@ struct BenchRow {
   double staleness_mean = kNone;
   double staleness_p95 = kNone;
   double test_acc = kNone;
+  // Of the points of its curve, if it has one: elapsed seconds, test accuracy.
+  std::vector<std::pair<double, double>> curve;
 };
 
 // Reads one line of results.jsonl. DATA_LOSS says what is wrong with it.

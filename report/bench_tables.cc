@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -134,6 +135,53 @@ std::vector<Table> PivotTables(const BenchMatrix& matrix,
   return tables;
 }
 
+constexpr char kSingle[] = "single";
+
+// Of the runs of one cell, sorted: infinity where one has not got there.
+using Times = std::vector<double>;
+
+Times TimesTo(absl::Span<const BenchRow> rows, const std::string& model,
+              const Column& column, int batch_size, double target) {
+  Times times;
+  for (const BenchRow& row : rows) {
+    if (row.model != model || row.trainer != column.trainer ||
+        row.wire != column.wire || row.batch_size != batch_size) {
+      continue;
+    }
+    const auto there = std::find_if(
+        row.curve.begin(), row.curve.end(),
+        [target](const auto& point) { return point.second >= target; });
+    times.push_back(there == row.curve.end()
+                        ? std::numeric_limits<double>::infinity()
+                        : there->first);
+  }
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+double Median(const Times& sorted) {
+  if (sorted.empty()) return BenchRow::kNone;
+  const size_t middle = sorted.size() / 2;
+  if (sorted.size() % 2 == 1) return sorted[middle];
+  return (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+std::string TimesText(const Times& times) {
+  const int64_t reached =
+      std::count_if(times.begin(), times.end(),
+                    [](double time) { return std::isfinite(time); });
+  const double median = Median(times);
+  std::string text = std::isfinite(median) ? Number(median, 2) : "not reached";
+  if (std::isfinite(median) && times.size() > 1) {
+    absl::StrAppend(&text, " (", Number(times.front(), 2), "..",
+                    Number(times[static_cast<size_t>(reached) - 1], 2), ")");
+  }
+  if (reached < static_cast<int64_t>(times.size())) {
+    absl::StrAppend(&text, " ", reached, "/", times.size());
+  }
+  return text;
+}
+
 Table Sheet(const BenchMatrix& matrix, absl::Span<const BenchRow> rows,
             const Measure& measure) {
   Table table;
@@ -259,6 +307,40 @@ Table WireTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
           const double median =
               CellOf(rows, model, column, batch_size, measure).spread.median;
           texts.push_back(Number(median / measure.unit, measure.digits));
+        }
+        table.rows.push_back(std::move(texts));
+      }
+    }
+  }
+  return table;
+}
+
+Table TimeToTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
+  const bool has_single =
+      std::find(matrix.trainers.begin(), matrix.trainers.end(), kSingle) !=
+      matrix.trainers.end();
+  Table table;
+  table.title =
+      absl::StrCat("Seconds to test accuracy on ", matrix.setting,
+                   matrix.repeat == 1 ? "" : ", median (min..max) of ",
+                   matrix.repeat == 1 ? "" : absl::StrCat(matrix.repeat));
+  table.columns = {"model", "batch", "trainer"};
+  for (const double target : matrix.targets) {
+    table.columns.push_back(absl::StrCat("s to ", target));
+    if (has_single) table.columns.push_back("/ single");
+  }
+  for (const std::string& model : matrix.models) {
+    for (const int batch_size : matrix.batch_sizes) {
+      for (const Column& column : Columns(matrix)) {
+        std::vector<std::string> texts = {model, absl::StrCat(batch_size),
+                                          ColumnName(matrix, rows, column)};
+        for (const double target : matrix.targets) {
+          const Times times = TimesTo(rows, model, column, batch_size, target);
+          texts.push_back(TimesText(times));
+          if (!has_single) continue;
+          const Times base = TimesTo(rows, model, {kSingle, matrix.wires[0]},
+                                     batch_size, target);
+          texts.push_back(Number(Median(times) / Median(base), 2));
         }
         table.rows.push_back(std::move(texts));
       }

@@ -16,6 +16,7 @@ struct BenchMatrix {
   std::vector<std::string> trainers;
   std::vector<int> batch_sizes;
   std::vector<std::string> wires = {"fp32"};
+  std::vector<double> targets = {};  // test accuracies whose time is compared
   int repeat = 1;
   // The column of a trainer whose runs had another number says so.
   int workers = 1;
@@ -51,6 +52,13 @@ bool HasCodes(const BenchMatrix& matrix);
 // What each wire code moves and what comes of it: medians, in a row per model,
 // trainer, batch size and code.
 Table WireTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows);
+
+// Seconds until the curve of a run has each of the targets: medians, in a row
+// per model, batch size, trainer and code, and as a part of the time of
+// `single` with the same model and batch size, where that is in the matrix. A
+// run that has not got there took longer than any that has; a median that is
+// such a run's is "not reached".
+Table TimeToTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows);
 
 // For spreadsheets and scripts: a row per model and batch size; of every
 // trainer the median, and smallest and largest value where runs are repeated.

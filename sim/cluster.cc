@@ -102,7 +102,10 @@ class Cluster {
       : inputs_(inputs),
         clock_(clock),
         job_(std::move(job)),
-        next_look_(inputs.spec.eval_every) {
+        look_every_(
+            SnapshotEvery(inputs.options.eval_every, inputs.options.time_to,
+                          int64_t{inputs.options.epochs} * inputs.train.total)),
+        next_look_(look_every_) {
     const int workers = inputs.options.workers;
     const int servers = inputs.options.servers;
     on_push_ = [this](int64_t samples, bool refused) {
@@ -142,6 +145,7 @@ class Cluster {
   std::deque<SimulatedWorker> workers_;
 
   int64_t reached_ = 0;
+  const int64_t look_every_;  // samples; 0: never
   int64_t next_look_;
   absl::Status looked_;
   std::vector<CurvePoint> curve_;
@@ -167,8 +171,7 @@ void Cluster::Reached(int64_t samples) {
   if (inputs_.test == nullptr || next_look_ == 0 || reached_ < next_look_) {
     return;
   }
-  const int64_t every = inputs_.spec.eval_every;
-  next_look_ = (reached_ / every + 1) * every;
+  next_look_ = (reached_ / look_every_ + 1) * look_every_;
   // When this call is through, at the same time.
   clock_.After(absl::ZeroDuration(), [this] { looked_.Update(Look()); });
 }

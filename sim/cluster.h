@@ -41,13 +41,6 @@ struct SimulationInputs {
   SimulationSeams seams = {};
 };
 
-// The center at one time of a run, as test data see it.
-struct CurvePoint {
-  double elapsed_s = 0;  // as in a summary
-  int64_t samples = 0;   // that have reached it
-  double accuracy = 0;
-};
-
 // What was busy of the time of a run, from 0 to 1: over several of a kind.
 struct Utilization {
   double mean = 0;

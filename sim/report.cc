@@ -16,13 +16,6 @@ Json Of(const Utilization& utilization) {
   return {{"mean", utilization.mean}, {"max", utilization.max}};
 }
 
-Json FirstTime(const std::vector<CurvePoint>& curve, double accuracy) {
-  for (const CurvePoint& point : curve) {
-    if (point.accuracy >= accuracy) return point.elapsed_s;
-  }
-  return nullptr;
-}
-
 std::string Percent(const Json& utilization) {
   return absl::StrFormat("%.0f %% (max %.0f %%)",
                          100 * utilization["mean"].get<double>(),
@@ -33,18 +26,15 @@ std::string Percent(const Json& utilization) {
 
 Json SummarizeSimulation(const SimulationInputs& inputs,
                          const Simulation& simulation, RunState state,
-                         const Evaluation* test,
-                         std::optional<double> time_to) {
+                         const Evaluation* test) {
   const SimulationSpec& spec = inputs.spec;
   Json json = Summarize({.outcome = simulation.outcome,
                          .state = state,
                          .test = test,
+                         .curve = simulation.curve,
                          .servers = simulation.other_servers});
   json["transport"] = "virtual";
   json["peak_rss_bytes"] = nullptr;
-  if (time_to.has_value()) {
-    json["time_to"] = FirstTime(simulation.curve, *time_to);
-  }
   json["compute"] = spec.compute.Text();
   json["network"] = spec.network.Text();
   json["server_rate"] = spec.server_rate.Text();
@@ -62,17 +52,12 @@ Json SummarizeSimulation(const SimulationInputs& inputs,
                          {"servers", Of(simulation.server_core)},
                          {"server_out", Of(simulation.server_out)},
                          {"server_in", Of(simulation.server_in)}};
-  Json curve = Json::array();
-  for (const CurvePoint& point : simulation.curve) {
-    curve.push_back({point.elapsed_s, point.samples, point.accuracy});
-  }
-  json["curve"] = curve;
   return json;
 }
 
 std::string DescribeSimulation(const Json& s) {
   const Json& busy = s["utilization"];
-  std::string text = absl::StrCat(
+  return absl::StrCat(
       DescribeSummary(s), "\nSimulated: compute ",
       s["compute"].get<std::string>(), ", network ",
       s["network"].get<std::string>(), "; ", s["crashes"].dump(),
@@ -80,17 +65,6 @@ std::string DescribeSimulation(const Json& s) {
       " samples. Busy: workers ", Percent(busy["workers"]), ", servers' cores ",
       Percent(busy["servers"]), ", their ports in ", Percent(busy["server_in"]),
       ", out ", Percent(busy["server_out"]), ".");
-  for (const Json& point : s["curve"]) {
-    absl::StrAppendFormat(&text, "\n%10.3f s %10d samples  accuracy %.4f",
-                          point[0].get<double>(), point[1].get<int64_t>(),
-                          point[2].get<double>());
-  }
-  if (!s["time_to"].is_null()) {
-    absl::StrAppendFormat(&text,
-                          "\nThe accuracy that was asked for: after %.3f s.",
-                          s["time_to"].get<double>());
-  }
-  return text;
 }
 
 }  // namespace monsoon

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 
 #include "sim/cluster.h"
@@ -14,12 +13,10 @@ namespace monsoon {
 // The one JSON object of a simulation: Summarize's of a real run, with every
 // field virtual (docs/simulator.md), then what was simulated and what only a
 // simulation knows. `test` is of the result; without one its fields are null.
-// `time_to`: the accuracy whose time is asked for.
 nlohmann::ordered_json SummarizeSimulation(const SimulationInputs& inputs,
                                            const Simulation& simulation,
                                            RunState state,
-                                           const Evaluation* test,
-                                           std::optional<double> time_to);
+                                           const Evaluation* test);
 
 // The same for people, in some lines, the last without its newline.
 std::string DescribeSimulation(const nlohmann::ordered_json& summary);

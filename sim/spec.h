@@ -92,9 +92,6 @@ struct SimulationSpec {
   // From a crash until the next process of that rank joins.
   absl::Duration restart = absl::Seconds(10);
   GradientKind gradients;
-  // The center is evaluated whenever so many more samples have reached it; 0:
-  // at the end alone.
-  int64_t eval_every = 0;
 };
 
 // How long a server waits for a sign of life. Whoever comes back after a crash

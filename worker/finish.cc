@@ -32,12 +32,34 @@ bool IsInterruption(const absl::Status& status, int stop_signal) {
   return absl::IsCancelled(status) && stop_signal != 0;
 }
 
-absl::StatusOr<Evaluation> EvaluateOnTest(const JobOutcome& outcome,
-                                          FileSystem& files) {
+// What is known of a run on the test data.
+struct Tested {
+  std::optional<Evaluation> result;
+  std::vector<CurvePoint> curve;  // ends with the result, or where it is enough
+};
+
+absl::StatusOr<Tested> EvaluateOnTest(const JobOutcome& outcome,
+                                      FileSystem& files) {
+  const Options& options = outcome.options;
   ASSIGN_OR_RETURN(const Dataset test,
-                   LoadDataset(outcome.options.data, Split::kTest, files));
+                   LoadDataset(options.data, Split::kTest, files));
   omp_set_num_threads(1);  // as `monsoon evaluate`: the same bits
-  return Evaluate(outcome.options.model, test, outcome.members);
+  Tested tested;
+  ASSIGN_OR_RETURN(tested.result,
+                   Evaluate(options.model, test, outcome.members));
+  ASSIGN_OR_RETURN(
+      tested.curve,
+      EvaluateCurve(options.model, test, outcome.snapshots, options.time_to));
+  const bool is_asked = options.eval_every > 0 || options.time_to > 0;
+  if (is_asked && tested.curve.size() == outcome.snapshots.size()) {
+    int64_t samples = 0;
+    for (const pb::Member& member : outcome.status.members()) {
+      samples += member.report().samples();
+    }
+    tested.curve.push_back(
+        {outcome.status.elapsed_s(), samples, tested.result->accuracy});
+  }
+  return tested;
 }
 
 // The memory of the servers beside the first, whose status is the outcome's.
@@ -90,15 +112,16 @@ absl::StatusOr<nlohmann::ordered_json> Keep(const Ending& ending,
   const JobOutcome& outcome = *ending.outcome;
   RETURN_IF_ERROR(
       folder.WriteModel(outcome.options, outcome.layout, outcome.members));
-  std::optional<Evaluation> test;
+  Tested tested;
   // Who interrupts a run wants an end; `monsoon evaluate` can still tell.
   if (state != RunState::kInterrupted) {
-    ASSIGN_OR_RETURN(test, EvaluateOnTest(outcome, files));
+    ASSIGN_OR_RETURN(tested, EvaluateOnTest(outcome, files));
   }
   nlohmann::ordered_json summary =
       Summarize({.outcome = outcome,
                  .state = state,
-                 .test = test.has_value() ? &*test : nullptr,
+                 .test = tested.result.has_value() ? &*tested.result : nullptr,
+                 .curve = tested.curve,
                  .servers = AskOthers(ending)});
   RETURN_IF_ERROR(folder.WriteSummary(summary.dump()));
   return summary;

@@ -170,6 +170,14 @@ std::vector<OptionField> RunFields() {
        "refuse an update that is more than N rounds behind its shard; its "
        "worker goes on from the new center; -1 none",
        &Options::max_staleness, Use::kFile, -1, 1 << 30},
+      {"eval-every", "SAMPLES",
+       "evaluate what the run has come to whenever it has done so many more, "
+       "after it and outside the clock; 0 never",
+       &Options::eval_every, Use::kFile, 0, std::numeric_limits<int>::max()},
+      {"time-to", "ACCURACY",
+       "report when the test accuracy first reaches this, as in 0.85; 0 for "
+       "none",
+       &Options::time_to, Use::kFile, 0, 1},
       {"seed", "K", "of initial weights and shuffles", &Options::seed,
        Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
       {"device", "NAME", "auto, cpu or cuda", &Options::device},

@@ -42,6 +42,8 @@ struct Options {
   bool overlap = false;    // exchanges run beside the next window
   int max_lead = -1;       // in clocks: exchanges; -1: no limit
   int max_staleness = -1;  // in rounds of a shard; -1: no limit
+  int eval_every = 0;      // samples; 0: only the result is evaluated
+  double time_to = 0;      // a test accuracy; 0: none
   uint64_t seed = 1;
   std::string device = "auto";
   std::string transport = "auto";

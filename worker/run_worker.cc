@@ -42,6 +42,8 @@ class Session {
   absl::Status Initialize();
   absl::Status Train();
   absl::Status AfterStep(const TrainingLoop::Step& step, int64_t epoch);
+  // When it is time, for the curve.
+  absl::Status KeepSnapshot();
   // Brings the numbers of the reports up to date.
   void Count();
   // Tells how it ended; rank 0 waits for the others and collects the outcome.
@@ -69,6 +71,9 @@ class Session {
   std::unique_ptr<ShardLink> link_;
   std::unique_ptr<OverlapLink> overlap_;  // with --overlap
   int64_t loss_epoch_ = 0;
+  absl::Time begun_;                                         // the first batch
+  int64_t snapshot_every_ = 0, next_snapshot_ = kUnbounded;  // samples
+  std::vector<Snapshot> snapshots_;
 };
 
 absl::Status Session::LearnJob() {
@@ -158,14 +163,19 @@ absl::Status Session::Train() {
       overlap_ == nullptr ? static_cast<Link*>(link_.get()) : overlap_.get();
   TrainingLoop loop(*trainer_.trainer, *replica_, *link, source);
   RETURN_IF_ERROR(loop.Start());
+  begun_ = env_.clock.Now();
   membership_.numbers().set_startup_s(
-      absl::ToDoubleSeconds(env_.clock.Now() - env_.started));
+      absl::ToDoubleSeconds(begun_ - env_.started));
+  const int64_t every = SnapshotEvery(options_.eval_every, options_.time_to,
+                                      int64_t{options_.epochs} * data_->total);
+  if (rank_ == 0 && every > 0) snapshot_every_ = next_snapshot_ = every;
   while (true) {
     // The epoch of the batch to come; the loader moves on when it is taken.
     const int64_t epoch = loader_->epoch();
     ASSIGN_OR_RETURN(const TrainingLoop::Step step, loop.Next());
     if (step.samples == 0) break;
     RETURN_IF_ERROR(AfterStep(step, epoch));
+    RETURN_IF_ERROR(KeepSnapshot());
   }
   return loop.CheckEnd();
 }
@@ -177,6 +187,17 @@ absl::Status Session::AfterStep(const TrainingLoop::Step& step, int64_t epoch) {
   if (!membership_.progress_is_due()) return absl::OkStatus();
   Count();
   return membership_.ReportProgress();
+}
+
+absl::Status Session::KeepSnapshot() {
+  // All workers have done about as many; none is asked.
+  const int64_t samples = replica_->samples * options_.workers;
+  if (samples < next_snapshot_) return absl::OkStatus();
+  next_snapshot_ += snapshot_every_;
+  const double elapsed_s = absl::ToDoubleSeconds(env_.clock.Now() - begun_);
+  ASSIGN_OR_RETURN(std::vector<Flat> members, Members());
+  snapshots_.push_back({elapsed_s, samples, std::move(members)});
+  return absl::OkStatus();
 }
 
 void Session::Count() {
@@ -222,6 +243,7 @@ absl::StatusOr<JobOutcome> Session::Outcome() {
   outcome.layout = model_->layout();
   if (rank_ == 0) {
     ASSIGN_OR_RETURN(outcome.members, Members());
+    outcome.snapshots = std::move(snapshots_);
   }
   RETURN_IF_ERROR(env_.servers[0]->GetJob({}, outcome.status));
   return outcome;

@@ -16,6 +16,7 @@
 #include "data/dataset.h"
 #include "proto/monsoon.pb.h"
 #include "transport/server_calls.h"
+#include "worker/curve.h"
 #include "worker/options.h"
 #include "worker/training_loop.h"
 
@@ -44,6 +45,8 @@ struct JobOutcome {
   // What is evaluated and saved, each [P] and finite: the center, or the
   // replicas, whose predictions are averaged. Empty but at rank 0.
   std::vector<Flat> members;
+  // The same at times of the run, as --eval-every asks for them.
+  std::vector<Snapshot> snapshots;
 };
 
 // Of the initial weights of a worker of that rank: rank 0's, of the job's own

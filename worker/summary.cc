@@ -253,8 +253,15 @@ Json Summarize(const SummaryInputs& inputs) {
   json["test_loss"] = inputs.test ? Finite(inputs.test->loss) : Json(nullptr);
   json["test_acc"] =
       inputs.test ? Finite(inputs.test->accuracy) : Json(nullptr);
-  json["time_to"] = nullptr;
+  const auto time_to = options.time_to > 0
+                           ? TimeTo(inputs.curve, options.time_to)
+                           : std::nullopt;
+  json["time_to"] = time_to.has_value() ? Json(*time_to) : Json(nullptr);
   json["status"] = StateName(inputs.state);
+  json["curve"] = Json::array();
+  for (const CurvePoint& point : inputs.curve) {
+    json["curve"].push_back({point.elapsed_s, point.samples, point.accuracy});
+  }
   return json;
 }
 
@@ -271,7 +278,7 @@ std::string DescribeSummary(const Json& s) {
         absl::StrCat(", peak memory ",
                      s["peak_rss_bytes"].get<int64_t>() / 1'000'000, " MB");
   }
-  return absl::StrCat(
+  std::string text = absl::StrCat(
       s["trainer"].get<std::string>(), " ", s["status"].get<std::string>(),
       ": ", s["model"].get<std::string>(), " on ", s["data"].get<std::string>(),
       ", batch ", s["batch_size"].dump(), ", ", Counted(s["workers"], "worker"),
@@ -282,6 +289,16 @@ std::string DescribeSummary(const Json& s) {
       staleness, memory, ". Train loss ", Fixed(s["train_loss"], 4),
       ", test loss ", Fixed(s["test_loss"], 4), ", test accuracy ",
       Fixed(s["test_acc"], 4), ".");
+  for (const Json& point : s["curve"]) {
+    absl::StrAppendFormat(&text, "\n%10.3f s %10d samples  accuracy %.4f",
+                          point[0].get<double>(), point[1].get<int64_t>(),
+                          point[2].get<double>());
+  }
+  if (!s["time_to"].is_null()) {
+    absl::StrAppend(&text, "\nThe accuracy that was asked for: after ",
+                    Fixed(s["time_to"], 3), " s.");
+  }
+  return text;
 }
 
 }  // namespace monsoon

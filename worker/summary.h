@@ -22,6 +22,7 @@ struct SummaryInputs {
   const JobOutcome& outcome;
   RunState state = RunState::kDone;
   const Evaluation* test = nullptr;  // null: not evaluated
+  absl::Span<const CurvePoint> curve = {};
   // Of the other servers at the end, for their memory and shards.
   std::vector<pb::JobStatus> servers = {};
 };
@@ -29,7 +30,9 @@ struct SummaryInputs {
 // The one JSON object of a run, whose names and order are an interface: sums
 // over the workers; startup_s is of the slowest; peak_rss_bytes counts every
 // process once; staleness is over pushes of shards, null for a trainer that
-// pushes nothing. What is not a finite number is null.
+// pushes nothing; time_to is when the curve reaches the accuracy asked for, the
+// curve's points are [elapsed_s, samples, accuracy]. What is not a finite
+// number is null.
 nlohmann::ordered_json Summarize(const SummaryInputs& inputs);
 
 // The same for people: a paragraph without a newline at the end.

@@ -83,6 +83,24 @@ TEST_CASE("a list of numbers has whole numbers of 1 and more") {
         "--batches: found \"" + bad + "\", expected whole numbers, at least 1");
 }
 
+TEST_CASE(
+    "a list of accuracies is sorted, and its highest ends a run's curve") {
+  const auto accuracies = ParseAccuracies("time-to", "0.88,0.85,1");
+  REQUIRE(accuracies.ok());
+  CHECK(*accuracies == std::vector<double>{0.85, 0.88, 1});
+  const std::string bad = GENERATE("0", "-0.5", "85", "1.01", "nan", "x");
+  CHECK(Message(ParseAccuracies("time-to", "0.5," + bad).status()) ==
+        "--time-to: found \"" + bad +
+            "\", expected accuracies above 0, at most 1, as in 0.85,0.88");
+  BenchChoices choices = Choices();
+  choices.targets = {0.85, 0.88};
+  const auto runs = PlanRuns(choices);
+  REQUIRE(runs.ok());
+  for (const BenchRun& run : *runs) {
+    CHECK(run.options.time_to == 0.88);
+  }
+}
+
 TEST_CASE("a list of wire codes has one item for pushes and replies") {
   const auto wires = ParseWires("wire", "fp32,topk:0.1,int8/fp16");
   REQUIRE(wires.ok());

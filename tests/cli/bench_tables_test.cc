@@ -199,5 +199,33 @@ TEST_CASE("a line that is torn, or not a summary, is data loss") {
   CHECK(row.status().code() == absl::StatusCode::kDataLoss);
 }
 
+TEST_CASE("times to accuracies are medians, and parts of single's") {
+  const auto run = [](const std::string& trainer, uint64_t seed,
+                      std::vector<std::pair<double, double>> curve) {
+    BenchRow row = Row(trainer, 64, seed, 8, 0.9);
+    row.curve = std::move(curve);
+    return row;
+  };
+  BenchMatrix matrix = kMatrix;
+  matrix.batch_sizes = {64};
+  matrix.targets = {0.8, 0.875};
+  const Table table = TimeToTable(
+      matrix,
+      {run("single", 1, {{1, 0.5}, {2, 0.8}, {3, 0.7}, {6, 0.9}}),
+       run("single", 2, {{1, 0.85}, {4, 0.86}}),
+       run("single", 3, {{5, 0.8}, {8, 0.875}}), run("adag", 1, {{0.5, 0.82}}),
+       run("adag", 2, {{1.5, 0.9}}), run("adag", 3, {{1, 0.8}, {3, 0.87}})});
+  CHECK(table.columns == std::vector<std::string>{"model", "batch", "trainer",
+                                                  "s to 0.8", "/ single",
+                                                  "s to 0.875", "/ single"});
+  using Texts = std::vector<std::string>;
+  REQUIRE(table.rows.size() == 2);
+  CHECK(table.rows[0] == Texts{"mlp", "64", "single (1 worker)",
+                               "2.00 (1.00..5.00)", "1.00",
+                               "8.00 (6.00..8.00) 2/3", "1.00"});
+  CHECK(table.rows[1] == Texts{"mlp", "64", "adag", "1.00 (0.50..1.50)", "0.50",
+                               "not reached 1/3", "-"});
+}
+
 }  // namespace
 }  // namespace monsoon

@@ -43,6 +43,32 @@ class BenchTest(unittest.TestCase):
     def assert_gone(self, program):
         wait_for("all processes to end", lambda: not program.running(), 5)
 
+    def test_compares_the_time_to_an_accuracy(self):
+        program = self.bench("--trainers", "single,adag", "--batches", "500",
+                             "--repeat", "1", "--time-to", "0.999,0.3").finish()
+        self.assertEqual(program.code, 0, program.err)
+        for row in self.rows():
+            curve = row["curve"]
+            self.assertIsNone(row["time_to"], "0.999, which none reaches")
+            self.assertGreater(len(curve), 20)
+            self.assertEqual(curve, sorted(curve))
+            self.assertEqual(curve[-1][1:], [60_000, row["test_acc"]])
+            self.assertGreater(curve[-1][2], curve[0][2])
+            first = next(point for point in curve if point[2] >= 0.3)
+            self.assertIn(f"{first[0]:.2f}", program.out)
+        self.assertEqual(program.out.count("not reached 0/1"), 2)
+
+    def test_the_curve_ends_where_it_is_enough(self):
+        program = self.bench("--trainers", "adag", "--batches", "500",
+                             "--repeat", "1", "--time-to", "0.3",
+                             "--eval-every", "2000").finish()
+        self.assertEqual(program.code, 0, program.err)
+        (row,) = self.rows()
+        reached = [point[2] >= 0.3 for point in row["curve"]]
+        self.assertEqual(reached, [False] * (len(reached) - 1) + [True])
+        self.assertEqual(row["time_to"], row["curve"][-1][0])
+        self.assertEqual(row["curve"][1][1] - row["curve"][0][1], 2000)
+
     def test_compares_trainers_and_batch_sizes(self):
         program = self.bench("--trainers", "single,adag", "--batches",
                              "2000,1000", "--repeat", "2", "--seed", "5",

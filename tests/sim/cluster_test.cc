@@ -107,7 +107,7 @@ TEST_CASE("The same seed gives the same bytes, another one others") {
                       .low = absl::Milliseconds(20),
                       .sigma = 0.5};
   job.spec.crash = {.per_epoch = 0.3};
-  job.spec.eval_every = 50;
+  job.options.eval_every = 50;
   const std::string first = job.Json();
   CHECK(first == job.Json());
   CHECK(first.find("\"curve\":[[") != std::string::npos);

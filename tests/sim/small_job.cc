@@ -46,7 +46,7 @@ std::string SmallJob::Json() {
   const SimulationInputs inputs{
       .options = options, .spec = spec, .train = data, .stop = stop};
   return SummarizeSimulation(inputs, *simulation,
-                             StateOf(simulation->outcome.status), nullptr, 0.5)
+                             StateOf(simulation->outcome.status), nullptr)
       .dump();
 }
 

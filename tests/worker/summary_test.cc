@@ -75,7 +75,7 @@ TEST_CASE("The summary has the published names in their order",
             "steps",      "pushes",         "pulls",         "bytes_up",
             "bytes_down", "staleness_mean", "staleness_p95", "staleness",
             "train_loss", "test_loss",      "test_acc",      "time_to",
-            "status"});
+            "status",     "curve"});
 }
 
 TEST_CASE("The summary adds the workers up", "[worker][summary]") {
