@@ -98,7 +98,7 @@ class SimulateTest(unittest.TestCase):
                 ("crash", "2/epoch", ['"2/epoch"', "0.001/epoch"]),
                 ("restart", "-1s", ['"-1s"', "20ms"]),
                 ("gradients", "toy", ['"toy"', "quadratic"]),
-                ("eval-every", "0", ['"0"', "at least 1"]),
+                ("eval-every", "-1", ['"-1"', "at least 0"]),
                 ("time-to", "85", ['"85"', "at most 1"]),
                 ("transport", "grpc", ['"grpc"', "--network"]),
                 ("workers", "0", ['"0"', "at least 1"])]:
