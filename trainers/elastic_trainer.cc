@@ -19,7 +19,7 @@ ElasticTrainer::ElasticTrainer(Hyperparameters& hyper)
           {.min = 0, .max = 1, .min_open = true, .max_open = true},
           "moving rate, the part of the distance to the center by which "
           "both move; keep alpha*(workers + 1) below 2"))),
-      window_(hyper.Count("window", 32, 1, "local steps between exchanges")) {
+      window_(hyper.Count("window", 10, 1, "local steps between exchanges")) {
   const float bound = alpha_ * static_cast<float>(hyper.facts().workers + 1);
   hyper.Warn(bound >= 2,
              absl::StrCat("alpha=", alpha_, " with ", hyper.facts().workers,

@@ -150,7 +150,7 @@ TEST_CASE("AEASGD's moving rate is 0.9 over the workers", "[trainers]") {
     facts.workers = workers;
     const MadeTrainer made = *MakeTrainer("aeasgd", {}, facts);
     CHECK(std::stod(made.resolved.at("alpha")) == Approx(0.9 / workers));
-    CHECK(made.resolved.at("window") == "32");
+    CHECK(made.resolved.at("window") == "10");
   }
 }
 

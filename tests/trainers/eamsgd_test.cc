@@ -152,7 +152,7 @@ TEST_CASE("EAMSGD's keys, defaults and refusals", "[trainers]") {
   facts.workers = 4;
   const MadeTrainer made = *MakeTrainer("eamsgd", {}, facts);
   CHECK(made.resolved ==
-        Set{{"alpha", "0.225"}, {"momentum", "0.9"}, {"window", "32"}});
+        Set{{"alpha", "0.225"}, {"momentum", "0.9"}, {"window", "10"}});
   CHECK_THAT(
       Refusal("eamsgd", {{"momentum", "1"}}),
       Catch::Contains("momentum=1") && Catch::Contains("at least 0, below 1"));
