@@ -25,8 +25,8 @@ REGISTER_TRAINER("fedavg", FedAvg,
                   .equation = "every round, its cohort: c <- sum n_k*x_k / "
                               "sum n_k, x <- c",
                   .source = "McMahan et al. 2017, AISTATS, arXiv:1602.05629",
-                  .optimizer = "sgd",
-                  .lr = 0.1f});
+                  .optimizer = "nesterov",
+                  .lr = 0.05f});
 
 }  // namespace
 }  // namespace monsoon

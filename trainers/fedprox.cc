@@ -44,8 +44,8 @@ REGISTER_TRAINER("fedprox", FedProx,
                  {.title = "federated averaging with a proximal term",
                   .equation = "as fedavg, with g + mu*(x - c') for g",
                   .source = "Li et al. 2020, MLSys, arXiv:1812.06127",
-                  .optimizer = "sgd",
-                  .lr = 0.1f});
+                  .optimizer = "nesterov",
+                  .lr = 0.05f});
 
 }  // namespace
 }  // namespace monsoon

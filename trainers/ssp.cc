@@ -29,7 +29,7 @@ class Ssp final : public DeltaTrainer {
  public:
   explicit Ssp(Hyperparameters& hyper)
       : DeltaTrainer(
-            Window(hyper, 5, "local steps of one clock"),
+            Window(hyper, 1, "local steps of one clock"),
             {.max_lead = hyper.Count("max_lead", 3, 0,
                                      "clocks by which a worker may be ahead "
                                      "of the slowest")}) {}

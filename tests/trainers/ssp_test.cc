@@ -178,7 +178,7 @@ TEST_CASE("SSP's integer updates are all in the center, on threads",
 
 TEST_CASE("SSP's keys, defaults and refusals", "[trainers]") {
   CHECK(MakeTrainer("ssp", {}, {})->resolved ==
-        Set{{"window", "5"}, {"max_lead", "3"}});
+        Set{{"window", "1"}, {"max_lead", "3"}});
   CHECK_THAT(Refusal("ssp", {{"max_lead", "-1"}}),
              Catch::Contains("max_lead=-1") && Catch::Contains("0 or more"));
   CHECK_THAT(Refusal("ssp", {{"staleness", "1"}}),
