@@ -279,7 +279,7 @@ absl::Status HostedShard::CloseRounds() {
         synchronous_ ? round_.CountOf(live_) : round_.count();
     if (round_.count() == 0 || enough < quorum) return absl::OkStatus();
     const Update mean = round_.Mean(Progress());
-    const absl::Status applied = Apply(mean, Largest(mean.value.span()));
+    absl::Status applied = Apply(mean, Largest(mean.value.span()));
     round_.Clear();
     if (applied.ok()) continue;
     // The others of the round wait for it, or will: all of them must end.
