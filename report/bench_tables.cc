@@ -159,7 +159,7 @@ Times TimesTo(absl::Span<const BenchRow> rows, const std::string& model,
   return times;
 }
 
-double Median(const Times& sorted) {
+double Median(const std::vector<double>& sorted) {
   if (sorted.empty()) return BenchRow::kNone;
   const size_t middle = sorted.size() / 2;
   if (sorted.size() % 2 == 1) return sorted[middle];
@@ -228,12 +228,9 @@ Spread MeasureSpread(std::vector<double> values) {
   spread.count = static_cast<int>(values.size());
   if (values.empty()) return spread;
   std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
   spread.min = values.front();
   spread.max = values.back();
-  spread.median = values.size() % 2 == 1
-                      ? values[middle]
-                      : (values[middle - 1] + values[middle]) / 2;
+  spread.median = Median(values);
   return spread;
 }
 

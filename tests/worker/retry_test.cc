@@ -161,6 +161,16 @@ TEST_CASE("One deadline counts for all attempts and for all waits") {
                  Contains("gave up waiting for the others"));
 }
 
+// Waits for others, with thirty seconds for a server that is gone.
+absl::Status PullOfARound(Scripted& server, VirtualClock& clock) {
+  ShardLink link({.servers = {&server},
+                  .shards = {{.size = 1}},
+                  .timeout = absl::Seconds(30)},
+                 clock);
+  Flat center(1);
+  return link.Pull(center, {.rounds = 1});
+}
+
 TEST_CASE("A server that was reached for long may be lost once more") {
   VirtualClock clock(absl::Hours(2));
   Scripted server(clock);
@@ -177,14 +187,7 @@ TEST_CASE("A server that was reached for long may be lost once more") {
   script(absl::Minutes(5), false);
   script(absl::Minutes(5) + absl::Seconds(10), true);
   clock.After(absl::Minutes(9), [&] { server.EndParked(absl::OkStatus()); });
-  clock.Run({[&] {
-    ShardLink link({.servers = {&server},
-                    .shards = {{.size = 1}},
-                    .timeout = absl::Seconds(30)},
-                   clock);
-    Flat center(1);
-    status = link.Pull(center, {.rounds = 1});
-  }});
+  clock.Run({[&] { status = PullOfARound(server, clock); }});
   CHECK(status.ok());
   CHECK(clock.Now() == absl::UnixEpoch() + absl::Minutes(9));
 }
@@ -194,14 +197,7 @@ TEST_CASE("Who waits for others has no patience with a server that is gone") {
   Scripted server(clock);
   server.answer = Gone;
   absl::Status status;
-  clock.Run({[&] {
-    ShardLink link({.servers = {&server},
-                    .shards = {{.size = 1}},
-                    .timeout = absl::Seconds(30)},
-                   clock);
-    Flat center(1);
-    status = link.Pull(center, {.rounds = 1});
-  }});
+  clock.Run({[&] { status = PullOfARound(server, clock); }});
   CHECK(clock.Now() == absl::UnixEpoch() + absl::Seconds(30));
   CHECK(absl::IsUnavailable(status));
 }
