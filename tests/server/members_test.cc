@@ -299,6 +299,23 @@ TEST_CASE("A worker pushes once into a round that waits for others") {
   CHECK(push(0, 1, 2).ok());  // of the next
 }
 
+TEST_CASE("A worker cannot grow the histogram of staleness without end") {
+  const MadeTrainer made = *MakeTrainer("downpour", {{"form", "delta"}}, {});
+  HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
+  RecordedCall init(Request::INITIALIZE, 7, 0, {0});
+  shard.Exchange(init);
+  for (uint64_t i = 1; i <= 5000; ++i) {
+    RecordedCall push(Request::PUSH, 7, 0, {1}, i);
+    push.request.set_base_version(0);  // i - 1 rounds ago
+    shard.Exchange(push);
+    REQUIRE(push.status == absl::OkStatus());
+  }
+  const auto histogram = shard.counters().staleness;
+  CHECK(histogram.size() == 4097);
+  CHECK(histogram.at(4095) == 1);
+  CHECK(histogram.at(4096) == 5000 - 4096);
+}
+
 TEST_CASE("Asking for a result that nobody handed in makes none") {
   const MadeTrainer made = *MakeTrainer("ensemble", {}, {});
   HostedShard shard(0, Flat(1), 0, RulesOf(*made.trainer));
