@@ -29,6 +29,14 @@ void Writer::Floats(const Flat& values) {
                 static_cast<size_t>(values.size()) * sizeof(float));
 }
 
+void Writer::Counts(const std::map<int64_t, int64_t>& counts) {
+  Int(static_cast<int64_t>(counts.size()));
+  for (const auto& [value, count] : counts) {
+    Int(value);
+    Int(count);
+  }
+}
+
 absl::Status Reader::Take(size_t bytes, const char* what,
                           absl::string_view& taken) {
   if (bytes > rest_.size()) {
@@ -81,6 +89,18 @@ absl::Status Reader::Floats(Flat& values) {
   RETURN_IF_ERROR(Take(bytes, "a vector", taken));
   if (values.empty()) values = Flat(count);
   if (bytes > 0) std::memcpy(values.data(), taken.data(), bytes);
+  return absl::OkStatus();
+}
+
+absl::Status Reader::Counts(std::map<int64_t, int64_t>& counts) {
+  int64_t size = 0;
+  RETURN_IF_ERROR(Int(size));
+  counts.clear();
+  for (int64_t i = 0; i < size; ++i) {
+    int64_t value = 0;
+    RETURN_IF_ERROR(Int(value));
+    RETURN_IF_ERROR(Int(counts[value]));
+  }
   return absl::OkStatus();
 }
 

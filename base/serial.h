@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,6 +19,8 @@ class Writer {
   void Double(double value);
   void String(absl::string_view value);
   void Floats(const Flat& values);
+  // A histogram: a value -> how often it came.
+  void Counts(const std::map<int64_t, int64_t>& counts);
 
   const std::string& bytes() const { return bytes_; }
 
@@ -38,6 +41,7 @@ class Reader {
   absl::Status String(std::string& value);
   // Resizes an empty `values`; else the size must be the same.
   absl::Status Floats(Flat& values);
+  absl::Status Counts(std::map<int64_t, int64_t>& counts);
   // Everything was read.
   absl::Status End() const;
 

@@ -170,6 +170,11 @@ absl::StatusOr<std::vector<double>> ParseAccuracies(absl::string_view flag,
                                     "\", expected accuracies above 0, at most "
                                     "1, as in 0.85,0.88"));
     }
+    if (std::find(accuracies.begin(), accuracies.end(), accuracy) !=
+        accuracies.end()) {
+      return Bad(flag, absl::StrCat(accuracy, " comes twice in \"", text,
+                                    "\"; give it once"));
+    }
     accuracies.push_back(accuracy);
   }
   std::sort(accuracies.begin(), accuracies.end());

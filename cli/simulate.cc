@@ -25,6 +25,7 @@
 #include "sim/cluster.h"
 #include "sim/gradients.h"
 #include "sim/report.h"
+#include "worker/curve.h"
 #include "worker/evaluate.h"
 #include "worker/flags.h"
 #include "worker/run_folder.h"
@@ -157,7 +158,8 @@ absl::StatusOr<std::optional<Evaluation>> EvaluateResult(
   ASSIGN_OR_RETURN(const Evaluation found,
                    Evaluate(inputs.options.model, test, members));
   // The curve ends where the run does.
-  if (inputs.options.eval_every > 0 || inputs.options.time_to > 0) {
+  if (SnapshotEvery(inputs.options.eval_every, inputs.options.time_to,
+                    simulation.samples_applied) > 0) {
     simulation.curve.push_back({simulation.outcome.status.elapsed_s(),
                                 simulation.samples_applied, found.accuracy});
   }

@@ -23,11 +23,7 @@ void HostedShard::Save(Writer& writer) const {
       writer.Int(value);
     }
   }
-  writer.Int(static_cast<int64_t>(counters_.staleness.size()));
-  for (const auto& [staleness, pushes] : counters_.staleness) {
-    writer.Int(staleness);
-    writer.Int(pushes);
-  }
+  writer.Counts(counters_.staleness);
   round_.Save(writer);
 }
 
@@ -53,13 +49,7 @@ absl::Status HostedShard::Load(Reader& reader) {
     peer.refused = refused != 0;
     peers_[static_cast<int>(worker)] = peer;
   }
-  RETURN_IF_ERROR(reader.Int(count));
-  counters_.staleness.clear();
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t staleness = 0;
-    RETURN_IF_ERROR(reader.Int(staleness));
-    RETURN_IF_ERROR(reader.Int(counters_.staleness[staleness]));
-  }
+  RETURN_IF_ERROR(reader.Counts(counters_.staleness));
   return round_.Load(reader);
 }
 

@@ -2,7 +2,7 @@
 #include "trainers/federated.h"
 
 #include <algorithm>
-#include <utility>
+#include <vector>
 
 #include "base/status_macros.h"
 
@@ -41,23 +41,31 @@ Federated::Federated(Hyperparameters& hyper)
           hyper.Count("cohort_seed", static_cast<int64_t>(hyper.facts().seed),
                       0, "draws the cohorts; --seed by default"))) {}
 
-bool Federated::IsInCohort(int64_t round, int worker) const {
-  if (cohort_ >= workers_) return true;
+Federated::Draw Federated::Drawn(int64_t round, int worker) const {
   const uint64_t key = Mixed(Mixed(seed_) + static_cast<uint64_t>(round));
-  const auto rank = [key](int of) {
-    return std::pair(Mixed(key + static_cast<uint64_t>(of)), of);
-  };
-  int64_t before = 0;
-  for (int other = 0; other < workers_; ++other) {
-    if (rank(other) < rank(worker)) ++before;
+  return {Mixed(key + static_cast<uint64_t>(worker)), worker};
+}
+
+Federated::Draw Federated::LastOfCohort(int64_t round) const {
+  std::vector<Draw> draws;
+  for (int worker = 0; worker < workers_; ++worker) {
+    draws.push_back(Drawn(round, worker));
   }
-  return before < cohort_;
+  const auto last = draws.begin() + (cohort_ - 1);
+  std::nth_element(draws.begin(), last, draws.end());
+  return *last;
+}
+
+bool Federated::IsInCohort(int64_t round, int worker) const {
+  return cohort_ >= workers_ || Drawn(round, worker) <= LastOfCohort(round);
 }
 
 int Federated::Quorum(int64_t round, absl::Span<const int> live) const {
+  if (cohort_ >= workers_) return static_cast<int>(live.size());
+  const Draw last = LastOfCohort(round);
   return static_cast<int>(
       std::count_if(live.begin(), live.end(),
-                    [&](int worker) { return IsInCohort(round, worker); }));
+                    [&](int worker) { return Drawn(round, worker) <= last; }));
 }
 
 absl::Status Federated::Start(Replica& r, Link& link) const {

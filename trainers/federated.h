@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "trainers/delta_trainer.h"
 
@@ -32,6 +33,10 @@ class Federated : public RoundTrainer {
   explicit Federated(Hyperparameters& hyper);
 
  private:
+  // What a worker draws in a round, all different; the smallest take part.
+  using Draw = std::pair<uint64_t, int>;
+  Draw Drawn(int64_t round, int worker) const;
+  Draw LastOfCohort(int64_t round) const;
   bool IsInCohort(int64_t round, int worker) const;
   // Waits until it is the worker's turn, with that round's center.
   absl::Status AwaitTurn(Replica& r, Link& link) const;

@@ -62,6 +62,7 @@ class Hogwild final : public Trainer {
     const float lr = r.lr();
     const float* const g = r.gradient.data();
     for (int64_t i = 0; i < r.mapped.size(); ++i) {
+      if (g[i] == 0) continue;  // as the paper's steps: on their support
       if (!Step(r.mapped[i], lr * g[i])) r.number(kLeft) = 1;
     }
   }

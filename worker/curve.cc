@@ -9,14 +9,16 @@
 namespace monsoon {
 namespace {
 
-// Of a run whose spacing nobody chose.
-constexpr int64_t kPoints = 50;
+constexpr int64_t kPoints = 50;  // of a run whose spacing nobody chose
+constexpr int64_t kMostPoints = 200;
 
 }  // namespace
 
 int64_t SnapshotEvery(int64_t every, double time_to, int64_t samples) {
-  if (every > 0 || time_to <= 0) return every;
-  return std::max<int64_t>(1, samples / kPoints);
+  if (every > 0) {
+    return std::max(every, (samples + kMostPoints - 1) / kMostPoints);
+  }
+  return time_to > 0 ? std::max<int64_t>(1, samples / kPoints) : 0;
 }
 
 absl::StatusOr<std::vector<CurvePoint>> EvaluateCurve(

@@ -30,8 +30,9 @@ struct CurvePoint {
 };
 
 // Samples from one snapshot to the next of a run of `samples`: `every` where
-// that is above 0; else, where an accuracy `time_to` is asked for, a fiftieth
-// of the run; else 0, for none.
+// that is above 0, but at least a two-hundredth of the run, as each snapshot
+// stays in memory to its end; else, where an accuracy `time_to` is asked for,
+// a fiftieth of the run; else 0, for none.
 int64_t SnapshotEvery(int64_t every, double time_to, int64_t samples);
 
 // Evaluates one after the other, up to the first that reaches `time_to`, if

@@ -50,12 +50,13 @@ absl::StatusOr<Tested> EvaluateOnTest(const JobOutcome& outcome,
   ASSIGN_OR_RETURN(
       tested.curve,
       EvaluateCurve(options.model, test, outcome.snapshots, options.time_to));
-  const bool is_asked = options.eval_every > 0 || options.time_to > 0;
+  int64_t samples = 0;
+  for (const pb::Member& member : outcome.status.members()) {
+    samples += member.report().samples();
+  }
+  const bool is_asked =
+      SnapshotEvery(options.eval_every, options.time_to, samples) > 0;
   if (is_asked && tested.curve.size() == outcome.snapshots.size()) {
-    int64_t samples = 0;
-    for (const pb::Member& member : outcome.status.members()) {
-      samples += member.report().samples();
-    }
     tested.curve.push_back(
         {outcome.status.elapsed_s(), samples, tested.result->accuracy});
   }

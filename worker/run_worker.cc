@@ -147,7 +147,9 @@ ShardLink::Config Session::LinkConfig(int worker) const {
 }
 
 absl::Status Session::Initialize() {
-  link_ = std::make_unique<ShardLink>(LinkConfig(rank_), env_.clock);
+  ShardLink::Config config = LinkConfig(rank_);
+  config.interrupted = [this] { return membership_.Interrupted(); };
+  link_ = std::make_unique<ShardLink>(std::move(config), env_.clock);
   link_->Attach(*replica_);
   if (options_.overlap) {
     overlap_ = std::make_unique<OverlapLink>(*link_, *replica_, env_.clock);

@@ -23,6 +23,9 @@ constexpr size_t kInFlight = 4;
 // An attempt that took longer was waiting at a server.
 constexpr absl::Duration kReached = absl::Seconds(20);
 
+// How long somebody who asks for the end may have to wait for it.
+constexpr absl::Duration kLookAgain = absl::Milliseconds(100);
+
 // The indices of `shards`, those of all servers in turn.
 std::vector<size_t> InTurn(const std::vector<ShardRange>& shards,
                            size_t servers) {
@@ -110,9 +113,10 @@ class ShardLink::Call final : public ExchangeCall {
     received_ = 0;
     server_.Exchange(*this);
   }
-  // Waits for the end of the attempt; gives up at the deadline.
-  const absl::Status& Await(absl::Time deadline) {
-    if (!done_->Wait(deadline)) {
+  Event& done() { return *done_; }
+  // What the attempt came to; ends one that is not done.
+  const absl::Status& End(bool is_done) {
+    if (!is_done) {
       server_.Cancel(*this);
       done_->Wait(absl::InfiniteFuture());  // a cancelled call ends at once
       if (absl::IsCancelled(status_)) {
@@ -334,8 +338,9 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                             : deadline;
   while (failed != nullptr && MayRetry(failed->status()) &&
          !Mutant("gives-up-at-once")) {
+    RETURN_IF_ERROR(Interrupted());
     if (Mutant("retries-counted")) Count(account.follows_push);
-    clock_.NewEvent()->Wait(std::min(last_try, clock_.Now() + backoff.Next()));
+    Wait(*clock_.NewEvent(), std::min(last_try, clock_.Now() + backoff.Next()));
     if (clock_.Now() >= last_try || failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin, limit);
     }
@@ -374,10 +379,26 @@ void ShardLink::AddValues(Call& call, size_t i, const Flat* update,
   }
 }
 
+absl::Status ShardLink::Interrupted() const {
+  return config_.interrupted ? config_.interrupted() : absl::OkStatus();
+}
+
+bool ShardLink::Wait(Event& done, absl::Time deadline) const {
+  if (!config_.interrupted) return done.Wait(deadline);
+  while (true) {
+    const absl::Time until = std::min(deadline, clock_.Now() + kLookAgain);
+    if (done.Wait(until)) return true;
+    if (until == deadline || !Interrupted().ok()) return false;
+  }
+}
+
 absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin,
                                absl::Duration limit) const {
   const Request& request = call.request;
   const auto shard = static_cast<size_t>(request.shard());
+  const bool awaits_others =
+      (request.rounds() > 0 || request.max_lead() >= 0) &&
+      absl::IsDeadlineExceeded(call.status());
   const absl::Duration waited =
       absl::Trunc(clock_.Now() - begin, absl::Milliseconds(100));
   return absl::Status(
@@ -389,7 +410,9 @@ absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin,
           call.attempts(), call.attempts() == 1 ? " attempt" : " attempts",
           ", expected one within ", absl::FormatDuration(limit), " and ",
           config_.attempts, " attempts; the last: ", call.status().message(),
-          "; see whether the server runs and can be reached"));
+          awaits_others ? "; it waits for other workers: see whether all of "
+                          "them still run"
+                        : "; see whether the server runs and can be reached"));
 }
 
 ShardLink::Call& ShardLink::NewCall(size_t i, ServerCalls& server) {
@@ -415,7 +438,7 @@ const ShardLink::Call* ShardLink::Round(absl::Time deadline) {
     }
     Call& call = *calls_[i];
     if (call.succeeded) continue;
-    const absl::Status& status = call.Await(deadline);
+    const absl::Status& status = call.End(Wait(call.done(), deadline));
     call.succeeded = status.ok();
     if (status.ok()) continue;
     if (failed == nullptr ||

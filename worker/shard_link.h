@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -46,6 +47,9 @@ class ShardLink final : public Link {
     int64_t max_lead = kUnbounded;
     // How often one call is sent to a shard at most.
     int attempts = 100;
+    // Looked at while a call waits: when it is no longer OK, the call ends with
+    // it soon. Empty: nothing asks for that.
+    std::function<absl::Status()> interrupted;
   };
   // Counted since the start; an exchange counts once, whatever its shards.
   struct Counters {
@@ -123,6 +127,10 @@ class ShardLink final : public Link {
   // Sends what has not succeeded and waits. The call whose failure counts: the
   // first that no retry mends, else the first; null: all have succeeded.
   const Call* Round(absl::Time deadline);
+  // OK while nothing asks for the end.
+  absl::Status Interrupted() const;
+  // Waits for the event; false at the deadline, or when interrupted before.
+  bool Wait(Event& done, absl::Time deadline) const;
   // Why there is no further attempt.
   absl::Status GaveUp(const Call& call, absl::Time begin,
                       absl::Duration limit) const;

@@ -17,11 +17,7 @@ void ShardLink::Save(Writer& writer) const {
                         counters_.bytes_down, counters_.samples_refused}) {
     writer.Int(value);
   }
-  writer.Int(static_cast<int64_t>(counters_.staleness.size()));
-  for (const auto& [staleness, count] : counters_.staleness) {
-    writer.Int(staleness);
-    writer.Int(count);
-  }
+  writer.Counts(counters_.staleness);
   writer.Floats(residual_);
 }
 
@@ -42,13 +38,7 @@ absl::Status ShardLink::Load(Reader& reader) {
         &counters_.bytes_down, &counters_.samples_refused}) {
     RETURN_IF_ERROR(reader.Int(*value));
   }
-  RETURN_IF_ERROR(reader.Int(count));
-  counters_.staleness.clear();
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t staleness = 0;
-    RETURN_IF_ERROR(reader.Int(staleness));
-    RETURN_IF_ERROR(reader.Int(counters_.staleness[staleness]));
-  }
+  RETURN_IF_ERROR(reader.Counts(counters_.staleness));
   return reader.Floats(residual_);
 }
 

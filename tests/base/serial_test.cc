@@ -18,6 +18,7 @@ std::string Saved() {
   writer.Double(0.1);
   writer.String(absl::string_view("a\0b", 3));
   writer.Floats(values);
+  writer.Counts({{0, 3}, {7, 1}});
   return writer.bytes();
 }
 
@@ -29,7 +30,9 @@ absl::Status ReadAll(Reader& reader) {
   absl::Status status = reader.Int(number);
   if (status.ok()) status = reader.Double(real);
   if (status.ok()) status = reader.String(text);
+  std::map<int64_t, int64_t> counts;
   if (status.ok()) status = reader.Floats(values);
+  if (status.ok()) status = reader.Counts(counts);
   if (status.ok()) status = reader.End();
   return status;
 }
@@ -50,6 +53,9 @@ TEST_CASE("What was written is read back in the same order") {
   REQUIRE(reader.Floats(values).ok());
   REQUIRE(values.size() == 3);
   CHECK(values[1] == 2.5f);
+  std::map<int64_t, int64_t> counts = {{1, 1}};  // forgotten
+  REQUIRE(reader.Counts(counts).ok());
+  CHECK(counts == std::map<int64_t, int64_t>{{0, 3}, {7, 1}});
   CHECK(reader.End().ok());
 }
 

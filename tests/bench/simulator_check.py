@@ -5,8 +5,10 @@ on this machine, as Markdown.
 
 usage: simulator_check.py MONSOON [--rounds N]
 
-A round takes, one after the other: the time of a step, from a job that exchanges
-nothing; that of an exchange, from `bench exchange`; the job; and its simulation."""
+A round takes jobs one after the other: one that exchanges nothing, for the time of
+a step; one that exchanges after every step, for what an exchange adds; the job that
+exchanges after every fifth; the first two again, as the machine may have changed.
+Then it simulates the job with the means of what was measured around it."""
 
 import argparse
 import json
@@ -14,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 
-PARAMETERS = 1_037_760
+ALONE = ["--trainer", "ensemble"]
+EVERY_STEP = ["--trainer", "adag", "--set", "window=1"]
 TRAINER = ["--trainer", "adag", "--set", "window=5"]
+BATCH = 64
 
 
 def run(monsoon, *words):
@@ -26,24 +30,28 @@ def run(monsoon, *words):
     return json.loads(program.stdout.strip().split("\n")[-1])
 
 
-def measure(monsoon, workers, folder):
-    job = ["--model", "mlp", "--batch-size", 64, "--epochs", 2, "--optimizer",
+def step_ms(monsoon, trainer, job, workers):
+    """Of a job of real processes, what exchanges take in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(monsoon, "launch", *trainer, *job, "--transport", "shm", "--out",
+                   f"{folder}/job")
+    return 1e3 * BATCH * workers / done["samples_per_s"]
+
+
+def measure(monsoon, workers):
+    job = ["--model", "mlp", "--batch-size", BATCH, "--epochs", 2, "--optimizer",
            "sgd", "--lr", 0.1, "--workers", workers, "--json"]
-    real = [*job, "--transport", "shm", "--out"]
-    alone = run(monsoon, "launch", "--trainer", "ensemble", *real,
-                f"{folder}/alone")
-    exchange = run(monsoon, "bench", "exchange", "--transport", "shm", "--bytes",
-                   4 * PARAMETERS, "--workers", workers, "--seconds", 2, "--json")
-    launched = run(monsoon, "launch", *TRAINER, *real, f"{folder}/job")
-    step_s = 64 * workers / alone["samples_per_s"]
-    half_us = exchange["p50_ms"] * 500
+    order = (ALONE, EVERY_STEP, TRAINER, EVERY_STEP, ALONE)
+    times = [step_ms(monsoon, trainer, job, workers) for trainer in order]
+    step = (times[0] + times[4]) / 2
+    exchange = (times[1] + times[3]) / 2 - step
     simulated = run(monsoon, "simulate", *TRAINER, *job, "--gradients",
-                    "quadratic", "--compute", f"{step_s * 1e3:.3f}ms",
-                    "--network", f"1000gbit:{half_us:.0f}us")
-    measured, predicted = launched["samples_per_s"], simulated["samples_per_s"]
-    print(f"| {workers} | {step_s * 1e3:.2f} | {exchange['p50_ms']:.2f} | "
-          f"{measured:,.0f} | {predicted:,.0f} | {predicted / measured:.2f} |",
-          flush=True)
+                    "quadratic", "--compute", f"{step:.3f}ms",
+                    "--network", f"1000gbit:{500 * exchange:.0f}us")
+    measured = 1e3 * BATCH * workers / times[2]
+    predicted = simulated["samples_per_s"]
+    print(f"| {workers} | {step:.2f} | {exchange:.2f} | {measured:,.0f} | "
+          f"{predicted:,.0f} | {predicted / measured:.2f} |", flush=True)
 
 
 def main():
@@ -55,8 +63,7 @@ def main():
           "| predicted / measured |\n|---|---|---|---|---|---|")
     for _ in range(arguments.rounds):
         for workers in (1, 2, 4):
-            with tempfile.TemporaryDirectory() as folder:
-                measure(arguments.monsoon, workers, folder)
+            measure(arguments.monsoon, workers)
 
 
 if __name__ == "__main__":

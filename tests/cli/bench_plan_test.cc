@@ -92,6 +92,8 @@ TEST_CASE(
   CHECK(Message(ParseAccuracies("time-to", "0.5," + bad).status()) ==
         "--time-to: found \"" + bad +
             "\", expected accuracies above 0, at most 1, as in 0.85,0.88");
+  CHECK(Message(ParseAccuracies("time-to", "0.85,0.9,0.850").status()) ==
+        "--time-to: 0.85 comes twice in \"0.85,0.9,0.850\"; give it once");
   BenchChoices choices = Choices();
   choices.targets = {0.85, 0.88};
   const auto runs = PlanRuns(choices);

@@ -12,6 +12,8 @@
 #include "server/server.h"
 #include "tests/worker/forwarding_calls.h"
 #include "tests/worker/local_job.h"
+#include "transport/grpc_client.h"
+#include "worker/shard_link.h"
 
 namespace monsoon {
 namespace {
@@ -213,6 +215,56 @@ TEST_CASE("Only what a later attempt may mend counts as lost") {
   CHECK_FALSE(IsLost(absl::FailedPreconditionError("")));
 }
 
+WorkerEnvironment EnvironmentOf(std::vector<ServerCalls*> servers) {
+  return {.clock = RealClock(),
+          .files = RealFileSystem(),
+          .servers = std::move(servers),
+          .stop = kNoStop,
+          .started = RealClock().Now(),
+          .job_id = 7,
+          .incarnation = 5};
+}
+
+// Of one worker and three parameters, all on the first server.
+pb::JobSpec SmallSpec(int servers) {
+  pb::JobSpec spec;
+  spec.set_trainer("adag");
+  pb::Tensor& tensor = *spec.add_tensors();
+  tensor.set_name("x");
+  tensor.add_shape(3);
+  spec.add_shards()->set_size(3);
+  spec.set_servers(servers);
+  spec.set_workers(1);
+  return spec;
+}
+
+// Shows nobody at first.
+class LateServer final : public ForwardingCalls {
+ public:
+  explicit LateServer(Server& next) : ForwardingCalls(next) {}
+  absl::Status GetJob(const pb::GetJobRequest& request,
+                      pb::JobStatus& reply) override {
+    const absl::Status status = ForwardingCalls::GetJob(request, reply);
+    if (++asked <= 3) reply.clear_members();
+    return status;
+  }
+  int asked = 0;
+};
+
+TEST_CASE("A job begins when every server has all of its workers") {
+  Server first(RealClock()), second(RealClock());
+  LateServer late(second);
+  WorkerEnvironment environment = EnvironmentOf({&first, &late});
+  Membership membership(0, absl::Seconds(20), environment);
+  REQUIRE(membership.Join(SmallSpec(2)) == absl::OkStatus());
+  CHECK(membership.AwaitAll(1) == absl::OkStatus());
+  CHECK(late.asked == 4);
+}
+
+TEST_CASE("A wait for others ends before gRPC ends the call") {
+  CHECK(ShardLink::Config{}.patience < kExchangeDeadline);
+}
+
 // Of a version that knows no wire codes: it leaves out what it cannot read.
 class OldServer final : public ForwardingCalls {
  public:
@@ -233,21 +285,8 @@ TEST_CASE("A server that does not know the job's wire codes is named") {
   const std::string wire = GENERATE(as<std::string>(), "bf16", "fp32");
   Server server(RealClock());
   OldServer old(server);
-  WorkerEnvironment environment{.clock = RealClock(),
-                                .files = RealFileSystem(),
-                                .servers = {&old},
-                                .stop = kNoStop,
-                                .started = RealClock().Now(),
-                                .job_id = 7,
-                                .incarnation = 5};
-  pb::JobSpec spec;
-  spec.set_trainer("adag");
-  pb::Tensor& tensor = *spec.add_tensors();
-  tensor.set_name("x");
-  tensor.add_shape(3);
-  spec.add_shards()->set_size(3);
-  spec.set_servers(1);
-  spec.set_workers(1);
+  WorkerEnvironment environment = EnvironmentOf({&old});
+  pb::JobSpec spec = SmallSpec(1);
   spec.set_push_code(wire);
   spec.set_reply_code("fp32");
   Membership membership(0, absl::Seconds(5), environment);

@@ -158,7 +158,36 @@ TEST_CASE("One deadline counts for all attempts and for all waits") {
   REQUIRE(absl::IsDeadlineExceeded(status));
   CHECK_THAT(std::string(status.message()),
              Contains("pull: no answer for 20m after 4 attempts") &&
-                 Contains("gave up waiting for the others"));
+                 Contains("gave up waiting for the others; it waits for other "
+                          "workers: see whether all of them still run"));
+}
+
+TEST_CASE("Who is asked to end waits no longer, for others or for a server") {
+  const bool is_parked = GENERATE(true, false);
+  VirtualClock clock(absl::Hours(1));
+  Scripted server(clock);
+  if (!is_parked) server.answer = Gone;
+  bool is_asked = false;
+  clock.After(absl::Seconds(20), [&] { is_asked = true; });
+  absl::Status status;
+  clock.Run({[&] {
+    ShardLink link({.servers = {&server},
+                    .shards = {{.size = 1}},
+                    .timeout = absl::Seconds(30),
+                    .interrupted =
+                        [&] {
+                          return is_asked ? absl::CancelledError("signal 2")
+                                          : absl::OkStatus();
+                        }},
+                   clock);
+    Flat center(1);
+    status = link.Pull(center, {.rounds = 1});
+  }});
+  CHECK(status == absl::CancelledError("signal 2"));
+  CHECK(server.cancelled == (is_parked ? 1 : 0));
+  const absl::Duration took = clock.Now() - absl::UnixEpoch();
+  CHECK(took >= absl::Seconds(20));
+  CHECK(took <= absl::Seconds(20.2));
 }
 
 // Waits for others, with thirty seconds for a server that is gone.
