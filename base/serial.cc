@@ -96,6 +96,11 @@ absl::Status Reader::Counts(std::map<int64_t, int64_t>& counts) {
   int64_t size = 0;
   RETURN_IF_ERROR(Int(size));
   counts.clear();
+  // A negative size becomes huge here and is refused by Take.
+  if (static_cast<uint64_t>(size) > rest_.size() / (2 * sizeof(int64_t))) {
+    absl::string_view taken;
+    return Take(rest_.size() + 1, "a histogram", taken);
+  }
   for (int64_t i = 0; i < size; ++i) {
     int64_t value = 0;
     RETURN_IF_ERROR(Int(value));

@@ -140,12 +140,14 @@ constexpr char kSingle[] = "single";
 // Of the runs of one cell, sorted: infinity where one has not got there.
 using Times = std::vector<double>;
 
+// A column without a wire code stands for all codes.
 Times TimesTo(absl::Span<const BenchRow> rows, const std::string& model,
               const Column& column, int batch_size, double target) {
   Times times;
   for (const BenchRow& row : rows) {
     if (row.model != model || row.trainer != column.trainer ||
-        row.wire != column.wire || row.batch_size != batch_size) {
+        (!column.wire.empty() && row.wire != column.wire) ||
+        row.batch_size != batch_size) {
       continue;
     }
     const auto there = std::find_if(
@@ -167,6 +169,7 @@ double Median(const std::vector<double>& sorted) {
 }
 
 std::string TimesText(const Times& times) {
+  if (times.empty()) return "-";  // no such run
   const int64_t reached =
       std::count_if(times.begin(), times.end(),
                     [](double time) { return std::isfinite(time); });
@@ -335,9 +338,11 @@ Table TimeToTable(const BenchMatrix& matrix, absl::Span<const BenchRow> rows) {
           const Times times = TimesTo(rows, model, column, batch_size, target);
           texts.push_back(TimesText(times));
           if (!has_single) continue;
-          const Times base = TimesTo(rows, model, {kSingle, matrix.wires[0]},
-                                     batch_size, target);
-          texts.push_back(Number(Median(times) / Median(base), 2));
+          const double base =
+              Median(TimesTo(rows, model, {kSingle, ""}, batch_size, target));
+          // Infinite: single has not got there, and nothing can be said.
+          texts.push_back(std::isfinite(base) ? Number(Median(times) / base, 2)
+                                              : "-");
         }
         table.rows.push_back(std::move(texts));
       }

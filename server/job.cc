@@ -367,15 +367,19 @@ void Job::FillStatus(pb::JobStatus& status) const {
     end = std::max(end, counters.last_apply);
   }
   absl::MutexLock lock(&mu_);
+  bool is_running = false;
   for (const auto& [worker, member] : members_) {
+    is_running = is_running || member.report.state() == pb::RUNNING;
     pb::Member& out = *status.add_members();
     out.set_worker(worker);
     out.set_incarnation(member.incarnation);
     *out.mutable_report() = member.report;
     out.set_silent_s(absl::ToDoubleSeconds(clock_.Now() - member.heard));
   }
-  if (end == absl::InfinitePast()) end = last_end_;  // nobody pushes
-  if (end == absl::InfinitePast()) end = clock_.Now();
+  if (end == absl::InfinitePast()) {  // nobody pushes
+    end = is_running || last_end_ == absl::InfinitePast() ? clock_.Now()
+                                                          : last_end_;
+  }
   if (begin < end) {
     status.set_elapsed_s(absl::ToDoubleSeconds(end - begin));
   }

@@ -10,15 +10,17 @@ namespace monsoon {
 namespace {
 
 constexpr int64_t kPoints = 50;  // of a run whose spacing nobody chose
-constexpr int64_t kMostPoints = 200;
+constexpr int64_t kMostBytes = int64_t{1} << 30;
 
 }  // namespace
 
-int64_t SnapshotEvery(int64_t every, double time_to, int64_t samples) {
-  if (every > 0) {
-    return std::max(every, (samples + kMostPoints - 1) / kMostPoints);
-  }
-  return time_to > 0 ? std::max<int64_t>(1, samples / kPoints) : 0;
+int64_t SnapshotEvery(int64_t every, double time_to, int64_t samples,
+                      int64_t bytes) {
+  if (every <= 0 && time_to <= 0) return 0;
+  const int64_t wanted = every > 0 ? every : samples / kPoints;
+  if (bytes <= 0) return std::max<int64_t>(1, wanted);
+  const int64_t most = std::max<int64_t>(1, kMostBytes / bytes);
+  return std::max({int64_t{1}, wanted, (samples + most - 1) / most});
 }
 
 absl::StatusOr<std::vector<CurvePoint>> EvaluateCurve(

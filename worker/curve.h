@@ -17,8 +17,8 @@ namespace monsoon {
 
 // What a run has come to at one time of it, to be evaluated when it is over.
 struct Snapshot {
-  double elapsed_s = 0;       // since the first batch
-  int64_t samples = 0;        // that all workers had done
+  double elapsed_s = 0;       // of the job, as its status has it
+  int64_t samples = 0;        // that the center had
   std::vector<Flat> members;  // as JobOutcome::members
 };
 
@@ -30,10 +30,11 @@ struct CurvePoint {
 };
 
 // Samples from one snapshot to the next of a run of `samples`: `every` where
-// that is above 0, but at least a two-hundredth of the run, as each snapshot
-// stays in memory to its end; else, where an accuracy `time_to` is asked for,
-// a fiftieth of the run; else 0, for none.
-int64_t SnapshotEvery(int64_t every, double time_to, int64_t samples);
+// that is above 0; else, where an accuracy `time_to` is asked for, a fiftieth
+// of the run; else 0, for none. More, where all copies of `bytes` each would
+// take more than 1 GiB: they stay in memory to the end of the run.
+int64_t SnapshotEvery(int64_t every, double time_to, int64_t samples,
+                      int64_t bytes = 0);
 
 // Evaluates one after the other, up to the first that reaches `time_to`, if
 // that is above 0. On one compute thread.

@@ -47,12 +47,15 @@ absl::StatusOr<Tested> EvaluateOnTest(const JobOutcome& outcome,
   Tested tested;
   ASSIGN_OR_RETURN(tested.result,
                    Evaluate(options.model, test, outcome.members));
-  ASSIGN_OR_RETURN(
-      tested.curve,
-      EvaluateCurve(options.model, test, outcome.snapshots, options.time_to));
-  int64_t samples = 0;
-  for (const pb::Member& member : outcome.status.members()) {
-    samples += member.report().samples();
+  ASSIGN_OR_RETURN(tested.curve,
+                   EvaluateCurve(options.model, test, outcome.snapshots,
+                                 // Who chose the points gets all of them.
+                                 options.eval_every > 0 ? 0 : options.time_to));
+  int64_t samples = outcome.status.samples_applied();
+  if (samples == 0) {  // in one memory no server counts them
+    for (const pb::Member& member : outcome.status.members()) {
+      samples += member.report().samples();
+    }
   }
   const bool is_asked =
       SnapshotEvery(options.eval_every, options.time_to, samples) > 0;

@@ -224,7 +224,9 @@ absl::Status Membership::ReportProgress() {
 absl::Status Membership::ReportEnd(pb::WorkerState state,
                                    absl::string_view message, bool keeps_job) {
   absl::Status told;
-  for (int attempt = 0; attempt < kEndReports; ++attempt) {
+  // Who sent a signal does not wait for servers that are gone.
+  const int attempts = state == pb::INTERRUPTED ? 1 : kEndReports;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
     told = Report(env_.servers.size(), state, message, keeps_job);
     if (!IsLost(told)) break;
     env_.clock.NewEvent()->Wait(env_.clock.Now() + kRetryPause);

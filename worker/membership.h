@@ -20,8 +20,8 @@ bool IsLost(const absl::Status& status);
 
 // What a worker owes a job beside its training: it joins all servers, shows
 // that it lives and how far it is, waits for the others, and says how it
-// ended. Used in the order of the methods, by one thread. Every wait ends with
-// CANCELLED when the environment's stop asks for it.
+// ended. Used in the order of the methods, by one thread, but for Interrupted.
+// Every wait ends with CANCELLED when the environment's stop asks for it.
 class Membership {
  public:
   // `environment` outlives this. Until `connect_timeout` from now everybody
@@ -30,7 +30,7 @@ class Membership {
              WorkerEnvironment& environment);
 
   uint64_t job_id() const { return job_id_; }
-  // CANCELLED, with the signal, when one asked for an end.
+  // CANCELLED, with the signal, when one asked for an end. On any thread.
   absl::Status Interrupted() const;
 
   // For ranks other than 0: waits until rank 0 has brought the job.

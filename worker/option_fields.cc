@@ -172,7 +172,7 @@ std::vector<OptionField> RunFields() {
        &Options::max_staleness, Use::kFile, -1, 1 << 30},
       {"eval-every", "SAMPLES",
        "evaluate what the run has come to whenever it has done so many more, "
-       "after it and outside the clock, at most 200 times; 0 never",
+       "after it and outside the clock; copies for 1 GiB at most; 0 never",
        &Options::eval_every, Use::kFile, 0, std::numeric_limits<int>::max()},
       {"time-to", "ACCURACY",
        "report when the test accuracy first reaches this, as in 0.85; 0 for "

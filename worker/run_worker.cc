@@ -43,6 +43,7 @@ class Session {
   absl::Status Train();
   absl::Status AfterStep(const TrainingLoop::Step& step, int64_t epoch);
   // When it is time, for the curve.
+  void PlanSnapshots();
   absl::Status KeepSnapshot();
   // Brings the numbers of the reports up to date.
   void Count();
@@ -50,7 +51,7 @@ class Session {
   absl::StatusOr<JobOutcome> End(const absl::Status& ended);
   absl::StatusOr<JobOutcome> Outcome();
   // What the job has come to: see JobOutcome.
-  absl::StatusOr<std::vector<Flat>> Members();
+  absl::StatusOr<std::vector<Flat>> Members(ShardLink::Config config);
   ShardLink::Config LinkConfig(int worker) const;
 
   Options options_;
@@ -143,13 +144,12 @@ ShardLink::Config Session::LinkConfig(int worker) const {
           .incarnation = env_.incarnation,
           .wire = wire_,
           .parameters = model_->layout().parameters(),
-          .max_lead = options_.max_lead < 0 ? kUnbounded : options_.max_lead};
+          .max_lead = options_.max_lead < 0 ? kUnbounded : options_.max_lead,
+          .interrupted = [this] { return membership_.Interrupted(); }};
 }
 
 absl::Status Session::Initialize() {
-  ShardLink::Config config = LinkConfig(rank_);
-  config.interrupted = [this] { return membership_.Interrupted(); };
-  link_ = std::make_unique<ShardLink>(std::move(config), env_.clock);
+  link_ = std::make_unique<ShardLink>(LinkConfig(rank_), env_.clock);
   link_->Attach(*replica_);
   if (options_.overlap) {
     overlap_ = std::make_unique<OverlapLink>(*link_, *replica_, env_.clock);
@@ -168,9 +168,7 @@ absl::Status Session::Train() {
   begun_ = env_.clock.Now();
   membership_.numbers().set_startup_s(
       absl::ToDoubleSeconds(begun_ - env_.started));
-  const int64_t every = SnapshotEvery(options_.eval_every, options_.time_to,
-                                      int64_t{options_.epochs} * data_->total);
-  if (rank_ == 0 && every > 0) snapshot_every_ = next_snapshot_ = every;
+  PlanSnapshots();
   while (true) {
     // The epoch of the batch to come; the loader moves on when it is taken.
     const int64_t epoch = loader_->epoch();
@@ -191,14 +189,32 @@ absl::Status Session::AfterStep(const TrainingLoop::Step& step, int64_t epoch) {
   return membership_.ReportProgress();
 }
 
+void Session::PlanSnapshots() {
+  const bool has_one = trainer_.trainer->traits().result == Result::kCenter ||
+                       options_.workers == 1;
+  if (rank_ != 0 || !has_one) return;
+  const int64_t every =
+      SnapshotEvery(options_.eval_every, options_.time_to,
+                    int64_t{options_.epochs} * data_->total,
+                    replica_->x.size() * static_cast<int64_t>(sizeof(float)));
+  if (every > 0) snapshot_every_ = next_snapshot_ = every;
+}
+
 absl::Status Session::KeepSnapshot() {
   // All workers have done about as many; none is asked.
-  const int64_t samples = replica_->samples * options_.workers;
-  if (samples < next_snapshot_) return absl::OkStatus();
+  const int64_t total = int64_t{options_.epochs} * data_->total;
+  const int64_t done = std::min(replica_->samples * options_.workers, total);
+  if (done < next_snapshot_ || done == total) return absl::OkStatus();
   next_snapshot_ += snapshot_every_;
-  const double elapsed_s = absl::ToDoubleSeconds(env_.clock.Now() - begun_);
-  ASSIGN_OR_RETURN(std::vector<Flat> members, Members());
-  snapshots_.push_back({elapsed_s, samples, std::move(members)});
+  Snapshot snapshot;
+  ASSIGN_OR_RETURN(snapshot.members, Members(LinkConfig(-1)));
+  pb::JobStatus status;
+  RETURN_IF_ERROR(env_.servers[0]->GetJob({}, status));
+  snapshot.elapsed_s = status.elapsed_s();
+  // In one memory no server counts them.
+  snapshot.samples =
+      status.samples_applied() > 0 ? status.samples_applied() : done;
+  snapshots_.push_back(std::move(snapshot));
   return absl::OkStatus();
 }
 
@@ -215,10 +231,10 @@ void Session::Count() {
                                   counters.staleness.end()};
 }
 
-absl::StatusOr<std::vector<Flat>> Session::Members() {
+absl::StatusOr<std::vector<Flat>> Session::Members(ShardLink::Config config) {
   const Flat& x = replica_->x;
   std::vector<Flat> members;
-  ShardLink observer(LinkConfig(-1), env_.clock);
+  ShardLink observer(std::move(config), env_.clock);
   // What diverged is not kept: the center is finite, the replica may not be.
   if (trainer_.trainer->traits().result == Result::kCenter ||
       !AllFinite(x.span())) {
@@ -244,7 +260,9 @@ absl::StatusOr<JobOutcome> Session::Outcome() {
   outcome.options = options_;
   outcome.layout = model_->layout();
   if (rank_ == 0) {
-    ASSIGN_OR_RETURN(outcome.members, Members());
+    ShardLink::Config config = LinkConfig(-1);
+    config.interrupted = nullptr;  // a signal's result is read after it
+    ASSIGN_OR_RETURN(outcome.members, Members(std::move(config)));
     outcome.snapshots = std::move(snapshots_);
   }
   RETURN_IF_ERROR(env_.servers[0]->GetJob({}, outcome.status));
@@ -275,8 +293,10 @@ absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
   Count();
   const absl::Status told = membership_.End(state, why);
   if (state == pb::FAILED) return ended;
-  RETURN_IF_ERROR(told);
-  return Outcome();
+  auto outcome = told.ok() ? Outcome() : absl::StatusOr<JobOutcome>(told);
+  // What a signal ended may have come to nothing yet.
+  if (!outcome.ok() && state == pb::INTERRUPTED) return ended;
+  return outcome;
 }
 
 }  // namespace

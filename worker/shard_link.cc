@@ -338,9 +338,9 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                             : deadline;
   while (failed != nullptr && MayRetry(failed->status()) &&
          !Mutant("gives-up-at-once")) {
-    RETURN_IF_ERROR(Interrupted());
     if (Mutant("retries-counted")) Count(account.follows_push);
     Wait(*clock_.NewEvent(), std::min(last_try, clock_.Now() + backoff.Next()));
+    RETURN_IF_ERROR(Interrupted());
     if (clock_.Now() >= last_try || failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin, limit);
     }
@@ -385,11 +385,12 @@ absl::Status ShardLink::Interrupted() const {
 
 bool ShardLink::Wait(Event& done, absl::Time deadline) const {
   if (!config_.interrupted) return done.Wait(deadline);
-  while (true) {
+  while (Interrupted().ok()) {
     const absl::Time until = std::min(deadline, clock_.Now() + kLookAgain);
     if (done.Wait(until)) return true;
-    if (until == deadline || !Interrupted().ok()) return false;
+    if (until == deadline) return false;
   }
+  return done.Wait(absl::InfinitePast());
 }
 
 absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin,
@@ -410,8 +411,8 @@ absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin,
           call.attempts(), call.attempts() == 1 ? " attempt" : " attempts",
           ", expected one within ", absl::FormatDuration(limit), " and ",
           config_.attempts, " attempts; the last: ", call.status().message(),
-          awaits_others ? "; it waits for other workers: see whether all of "
-                          "them still run"
+          awaits_others ? "; see whether the workers for which it waits still "
+                          "run, and the server"
                         : "; see whether the server runs and can be reached"));
 }
 

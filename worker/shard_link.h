@@ -47,8 +47,8 @@ class ShardLink final : public Link {
     int64_t max_lead = kUnbounded;
     // How often one call is sent to a shard at most.
     int attempts = 100;
-    // Looked at while a call waits: when it is no longer OK, the call ends with
-    // it soon. Empty: nothing asks for that.
+    // Looked at while a call waits, on its thread: once it is not OK, which is
+    // then for good, the call ends with it soon. Empty: nothing asks for that.
     std::function<absl::Status()> interrupted;
   };
   // Counted since the start; an exchange counts once, whatever its shards.

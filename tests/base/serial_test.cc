@@ -59,6 +59,17 @@ TEST_CASE("What was written is read back in the same order") {
   CHECK(reader.End().ok());
 }
 
+TEST_CASE("A histogram of a size that cannot be is refused") {
+  const int64_t size = GENERATE(int64_t{-1}, int64_t{2}, INT64_MAX);
+  Writer writer;
+  for (const int64_t value : {size, int64_t{1}, int64_t{2}}) writer.Int(value);
+  Reader reader(writer.bytes());
+  std::map<int64_t, int64_t> counts;
+  const absl::Status read = reader.Counts(counts);
+  CHECK(absl::IsDataLoss(read));
+  CHECK_THAT(std::string(read.message()), Contains("a histogram"));
+}
+
 TEST_CASE("Infinity and NaN survive") {
   Writer writer;
   writer.Double(-std::numeric_limits<double>::infinity());

@@ -42,7 +42,10 @@ def simulate(monsoon, flags):
     lines = program.stdout.strip().split("\n")
     if program.returncode not in (0, 1) or not lines[-1].startswith("{"):
         sys.exit(program.stderr)
-    return json.loads(lines[-1])
+    summary = json.loads(lines[-1])
+    if summary["status"] not in ("done", "diverged"):
+        sys.exit(program.stderr)
+    return summary
 
 
 def run_all(monsoon, rows, columns, seeds):
@@ -58,8 +61,8 @@ def run_all(monsoon, rows, columns, seeds):
 
 
 def accuracy(summary):
-    """In percent; a center that is no longer finite knows nothing."""
-    return 100 * (summary["test_acc"] if summary["status"] == "done" else 0.1)
+    """In percent; of a run that diverged, that of its last finite center."""
+    return 100 * summary["test_acc"]
 
 
 def print_table(title, rows, columns, cell):
@@ -94,7 +97,9 @@ def accuracies(monsoon, path, title, rows, columns, seeds=3):
 
     def cell(row, column):
         low, middle, high = of_seeds(row, column)
-        return f"{low:.0f} / **{middle:.0f}** / {high:.0f}"
+        diverged = sum(run["status"] == "diverged" for run in runs[row, column])
+        return (f"{low:.0f} / **{middle:.0f}** / {high:.0f}" +
+                (f" ({diverged} diverged)" if diverged else ""))
 
     print_table(title, rows, columns, cell)
     lines = {row: ([float(column) for column in columns],

@@ -35,6 +35,8 @@ def curve(args, *flags):
              str(args.targets[-1]),
              "--json", "--out", folder + "/run", *flags],
             capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
     summary = json.loads(done.stdout.splitlines()[-1])
     return summary["curve"], summary["samples_per_s"]
 
@@ -93,7 +95,8 @@ def race(args):
             base = min(statistics.median(times[one][target]) for one in singles)
             cells.append(f"{text(of[0])} / **{text(statistics.median(of))}** / "
                          f"{text(of[-1])}")
-            cells.append(text(statistics.median(of) / base, 2))
+            cells.append(text(statistics.median(of) / base if math.isfinite(base)
+                              else math.inf, 2))
         print(f"| {name} |", " | ".join(cells), "|")
 
 

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -225,6 +226,39 @@ TEST_CASE("times to accuracies are medians, and parts of single's") {
                                "8.00 (6.00..8.00) 2/3", "1.00"});
   CHECK(table.rows[1] == Texts{"mlp", "64", "adag", "1.00 (0.50..1.50)", "0.50",
                                "not reached 1/3", "-"});
+}
+
+TEST_CASE("times that single has not, or that no run could have, say so") {
+  const auto run = [](const char* trainer, const char* wire, double accuracy) {
+    BenchRow row;
+    row.trainer = trainer;
+    row.model = "mlp";
+    row.wire = wire;
+    row.batch_size = 64;
+    row.workers = row.trainer == "single" ? 1 : 2;
+    row.curve = {{4, accuracy}};
+    return row;
+  };
+  const BenchMatrix matrix = {.models = {"mlp"},
+                              .trainers = {"single", "adag"},
+                              .batch_sizes = {64},
+                              .wires = {"bf16", "fp32"},
+                              .targets = {0.8, 0.9},
+                              .workers = 2};
+  const Table table = TimeToTable(
+      matrix, {run("single", "fp32", 0.85), run("adag", "fp32", 0.95),
+               run("adag", "bf16", 0.7)});
+  std::map<std::string, std::vector<std::string>> cells;
+  for (const std::vector<std::string>& row : table.rows) {
+    cells[row[2]] = {row.begin() + 3, row.end()};
+  }
+  using Texts = std::vector<std::string>;
+  CHECK(cells["single (1 worker) bf16"] == Texts{"-", "-", "-", "-"});
+  CHECK(cells["single (1 worker) fp32"] ==
+        Texts{"4.00", "1.00", "not reached 0/1", "-"});
+  CHECK(cells["adag bf16"] ==
+        Texts{"not reached 0/1", "-", "not reached 0/1", "-"});
+  CHECK(cells["adag fp32"] == Texts{"4.00", "1.00", "4.00", "-"});
 }
 
 }  // namespace

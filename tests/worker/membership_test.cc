@@ -56,11 +56,12 @@ class Watched final : public ForwardingCalls {
   }
   void Exchange(ExchangeCall& call) override {
     const bool first_push =
-        call.request.worker() == 1 && call.request.sequence() == 1;
+        call.request.worker() == slow_worker && call.request.sequence() == 1;
     if (first_push) Pause(push_takes);
     ForwardingCalls::Exchange(call);
   }
 
+  int slow_worker = 1;
   absl::Duration push_takes;
   bool loses_progress = false;
   std::atomic<int> progress_reports = 0;
@@ -139,6 +140,47 @@ TEST_CASE(
   CHECK(absl::IsAlreadyExists(server.Join(next, reply)));
   stop = 2;
   first.join();
+}
+
+TEST_CASE("A worker that waits for others in a round hears a signal") {
+  const bool overlaps = GENERATE(false, true);
+  const Dataset data = SmallFashionMnist(1000);
+  Watched server(absl::Seconds(10));
+  server.slow_worker = 0;
+  server.push_takes = absl::Seconds(4);
+  std::atomic<int> stops[2] = {0, 0};
+  const auto run = [&](int rank) {
+    Options options = TinyJob();
+    options.trainer = overlaps ? "adag" : "sync";
+    if (overlaps) options.set = {{"window", "1"}};
+    options.max_lead = overlaps ? 0 : -1;
+    options.overlap = overlaps;
+    WorkerEnvironment environment{.clock = RealClock(),
+                                  .files = RealFileSystem(),
+                                  .servers = {&server},
+                                  .stop = stops[rank],
+                                  .started = RealClock().Now(),
+                                  .job_id = 1,
+                                  .incarnation = uint64_t(rank) + 1,
+                                  .train = &data};
+    return RunWorker(options, rank, environment);
+  };
+  std::thread slow([&] { run(0).IgnoreError(); });
+  absl::Duration took;
+  absl::StatusOr<JobOutcome> outcome = absl::UnknownError("");
+  std::thread waiting([&] {
+    outcome = run(1);
+    took = RealClock().Now() - absl::UnixEpoch();
+  });
+  Pause(absl::Seconds(1.5));
+  const absl::Duration asked = RealClock().Now() - absl::UnixEpoch();
+  stops[1] = 15;
+  waiting.join();
+  CHECK(took - asked < absl::Seconds(1));
+  INFO(outcome.status());
+  CHECK(outcome.ok());
+  if (outcome.ok()) CHECK(outcome->status.stop_state() == pb::INTERRUPTED);
+  slow.join();
 }
 
 TEST_CASE("Lost reports of progress end no training") {

@@ -158,8 +158,8 @@ TEST_CASE("One deadline counts for all attempts and for all waits") {
   REQUIRE(absl::IsDeadlineExceeded(status));
   CHECK_THAT(std::string(status.message()),
              Contains("pull: no answer for 20m after 4 attempts") &&
-                 Contains("gave up waiting for the others; it waits for other "
-                          "workers: see whether all of them still run"));
+                 Contains("gave up waiting for the others; see whether the "
+                          "workers for which it waits still run"));
 }
 
 TEST_CASE("Who is asked to end waits no longer, for others or for a server") {
