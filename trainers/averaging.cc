@@ -31,7 +31,7 @@ REGISTER_TRAINER("averaging", Averaging,
                   .equation = "at the end, all workers: c <- mean x",
                   .source = "Zinkevich, Weimer, Smola, Li 2010, NIPS",
                   .optimizer = "nesterov",
-                  .lr = 0.05f});
+                  .lr = 0.02f});
 
 }  // namespace
 }  // namespace monsoon

@@ -24,7 +24,7 @@ namespace {
 class FedAdam final : public Federated {
  public:
   explicit FedAdam(Hyperparameters& hyper)
-      : Federated(hyper),
+      : Federated(hyper, kLocalEpochs),
         rule_(hyper.Choice("rule", "adam", {"adagrad", "adam", "yogi"},
                            "how squares are remembered")),
         beta1_(Part(hyper, "beta1", 0.9)),
@@ -75,6 +75,9 @@ class FedAdam final : public Federated {
   }
 
  private:
+  // The servers' rule needs some rounds: the paper's runs have hundreds.
+  static constexpr double kLocalEpochs = 0.2;
+
   static float Part(Hyperparameters& hyper, const char* key, double fallback) {
     return static_cast<float>(
         hyper.Number(key, fallback, {.min = 0, .max = 1, .max_open = true},

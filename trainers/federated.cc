@@ -29,14 +29,14 @@ int64_t CohortSize(Hyperparameters& hyper) {
 
 }  // namespace
 
-Federated::Federated(Hyperparameters& hyper)
+Federated::Federated(Hyperparameters& hyper, double local_epochs)
     : RoundTrainer(kUnbounded),
       workers_(hyper.facts().workers),
       cohort_(CohortSize(hyper)),
-      local_epochs_(static_cast<float>(
-          hyper.Number("local_epochs", 1, {.min = 0, .min_open = true},
-                       "E: passes of a worker over its own data in "
-                       "one round"))),
+      local_epochs_(static_cast<float>(hyper.Number(
+          "local_epochs", local_epochs, {.min = 0, .min_open = true},
+          "E: passes of a worker over its own data in "
+          "one round"))),
       seed_(static_cast<uint64_t>(
           hyper.Count("cohort_seed", static_cast<int64_t>(hyper.facts().seed),
                       0, "draws the cohorts; --seed by default"))) {}

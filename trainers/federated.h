@@ -29,8 +29,9 @@ class Federated : public RoundTrainer {
   int Quorum(int64_t round, absl::Span<const int> live) const override;
 
  protected:
-  // With the keys fraction, local_epochs and cohort_seed.
-  explicit Federated(Hyperparameters& hyper);
+  // With the keys fraction, local_epochs (by default `local_epochs`) and
+  // cohort_seed.
+  explicit Federated(Hyperparameters& hyper, double local_epochs = 1);
 
  private:
   // What a worker draws in a round, all different; the smallest take part.

@@ -104,7 +104,7 @@ REGISTER_TRAINER("hogwild", Hogwild,
                   .source = "Niu, Recht, Re, Wright 2011, NIPS, "
                             "arXiv:1106.5730",
                   .optimizer = "sgd",
-                  .lr = 0.1f});
+                  .lr = 0.05f});
 
 }  // namespace
 }  // namespace monsoon

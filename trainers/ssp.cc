@@ -41,7 +41,7 @@ REGISTER_TRAINER("ssp", Ssp,
                               "slowest: c <- c + (x - c'), x <- c",
                   .source = "Ho et al. 2013, NIPS",
                   .optimizer = "sgd",
-                  .lr = 0.1f});
+                  .lr = 0.05f});
 
 }  // namespace
 }  // namespace monsoon

@@ -253,8 +253,8 @@ TEST_CASE("times that single has not, or that no run could have, say so") {
     cells[row[2]] = {row.begin() + 3, row.end()};
   }
   using Texts = std::vector<std::string>;
-  CHECK(cells["single (1 worker) bf16"] == Texts{"-", "-", "-", "-"});
-  CHECK(cells["single (1 worker) fp32"] ==
+  CHECK(cells["single bf16 (1 worker)"] == Texts{"-", "-", "-", "-"});
+  CHECK(cells["single fp32 (1 worker)"] ==
         Texts{"4.00", "1.00", "not reached 0/1", "-"});
   CHECK(cells["adag bf16"] ==
         Texts{"not reached 0/1", "-", "not reached 0/1", "-"});

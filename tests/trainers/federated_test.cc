@@ -239,6 +239,7 @@ TEST_CASE("The federated trainers' keys, defaults and refusals", "[trainers]") {
   fedprox["mu"] = "0.01";
   CHECK(MakeTrainer("fedprox", {}, facts)->resolved == fedprox);
   Set fedadam = shared;
+  fedadam["local_epochs"] = "0.2";
   fedadam.insert({{"rule", "adam"},
                   {"beta1", "0.9"},
                   {"beta2", "0.99"},
