@@ -25,7 +25,9 @@ class Random {
     kStraggler = 7,
     kCrash = 8,
     kProcess = 9,
-    kNoise = 10
+    kNoise = 10,
+    // Of statistics over runs:
+    kResample = 11
   };
 
   explicit Random(std::initializer_list<uint64_t> key);
