@@ -121,13 +121,31 @@ absl::Status Neither(FileSystem& files, const std::string& path) {
       why));
 }
 
-// Null where there is none, or none that can be read.
-Json ReadMachine(FileSystem& files, const std::string& path) {
-  const auto text = files.Read(path);
-  if (!text.ok()) return nullptr;
-  const Json bench = Json::parse(*text, nullptr, false);
-  if (!bench.is_object() || !bench.contains("machine")) return nullptr;
-  return bench["machine"];
+// A cell with fewer runs than the bench asks for is of one that has not ended:
+// what is there is compared, but somebody should know.
+void AddUnfinished(const std::string& path, const Json& matrix,
+                   ComparedFolder& folder) {
+  if (!matrix.is_object()) return;
+  const auto repeat = matrix.find("repeat");
+  if (repeat == matrix.end() || !repeat->is_number_integer()) return;
+  std::map<BenchCell, int> runs;
+  for (const ComparedRun& run : folder.runs) ++runs[run.cell];
+  for (const auto& [cell, count] : runs) {
+    if (count >= repeat->get<int64_t>()) continue;
+    folder.problems.push_back(
+        absl::StrCat(Quoted(path), ": ", RunsHave(count), " ended of ",
+                     DescribeCell(cell), ", expected ", repeat->get<int64_t>(),
+                     "; the same monsoon bench goes on where it was"));
+  }
+}
+
+// What bench.json says, as far as it can be read.
+void ReadBench(FileSystem& files, ComparedFolder& folder) {
+  const std::string path = JoinPath(folder.path, "bench.json");
+  const Json bench = Json::parse(files.Read(path).value_or(""), nullptr, false);
+  if (!bench.is_object()) return;
+  folder.machine = bench.value("machine", Json());
+  AddUnfinished(path, bench.value("matrix", Json()), folder);
 }
 
 }  // namespace
@@ -141,7 +159,7 @@ absl::StatusOr<ComparedFolder> ReadComparedFolder(FileSystem& files,
   folder.is_bench = files.Exists(results);
   if (folder.is_bench) {
     RETURN_IF_ERROR(ReadResults(files, results, folder));
-    folder.machine = ReadMachine(files, JoinPath(path, "bench.json"));
+    ReadBench(files, folder);
   } else if (files.Exists(summary)) {
     RETURN_IF_ERROR(ReadSummary(files, summary, folder));
   } else {

@@ -17,7 +17,7 @@ struct ComparedFolder {
   bool is_bench = false;
   std::vector<ComparedRun> runs;
   // What could not be read, or not as this version writes it: for people, each
-  // naming the file.
+  // naming the file. A bench that has not ended is one of them.
   std::vector<std::string> problems;
   // Some of that is a loss: lines in the middle that are no summary, or no
   // summary at all. A line that a killed bench left half-written is none.

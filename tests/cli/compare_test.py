@@ -157,6 +157,9 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(program.code, 0, program.err)
         self.assertIn("2 of one repeat (no interval, may be noise)",
                       program.out)
+        self.assertIn(f'"{b}/bench.json": 1 run has ended of mlp:8 on ',
+                      program.err)
+        self.assertIn("expected 3; the same monsoon bench goes on", program.err)
         self.assertNotIn("..", program.out.replace(str(self.folder), ""))
 
     def test_two_runs_are_compared_though_they_differ(self):
@@ -329,7 +332,8 @@ class CompareTest(unittest.TestCase):
         self.assertIn("**elapsed_s", program.out)
         problems = json.loads(self.compare(self.a, b, "--json").out)["b"][
             "problems"]
-        self.assertEqual(len(problems), 2)
+        self.assertIn("line 3", problems[0])
+        self.assertIn("line 5", problems[1])
         (b / "results.jsonl").write_text("")
         program = self.compare(self.a, b)
         self.assertEqual(program.code, DATA)

@@ -107,6 +107,7 @@ TEST_CASE("an operator says whether its bound is in, rounding aside") {
   CHECK(HoldsFor("elapsed_s <= 10%", 2, 2.2, 0, 0));
   CHECK(HoldsFor("abs(test_acc) <= 0.86", 1, 1, 0, 0.86));
   CHECK_FALSE(HoldsFor("test_acc > -0.005", 1, 1, 0.85, 0.845));
+  CHECK_FALSE(HoldsFor("elapsed_s > 10%", 2, 2.2, 0, 0));
   CHECK_FALSE(HoldsFor("elapsed_s < 10%", 2, 2.2, 0, 0));
   CHECK_FALSE(HoldsFor("abs(test_acc) > 0.86", 1, 1, 0, 0.86));
   CHECK(HoldsFor("abs(test_acc) > 0.86", 1, 1, 0, 0.8600001));
