@@ -114,7 +114,7 @@ std::string Counted(int count, const char* what) {
 
 const std::vector<ComparedField>& ComparedFields() {
   using Field = ComparedField;
-  static const std::vector<Field> fields = {
+  static const std::vector<Field> kFields = {
       {.name = "elapsed_s", .unit = "s"},
       {.name = "samples_per_s", .digits = 0, .better = Field::kHigher},
       {.name = "test_acc",
@@ -135,7 +135,7 @@ const std::vector<ComparedField>& ComparedFields() {
        .digits = 0,
        .better = Field::kNeither,
        .is_relative = false}};
-  return fields;
+  return kFields;
 }
 
 int FindComparedField(absl::string_view name) {

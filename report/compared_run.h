@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <compare>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -40,7 +40,15 @@ struct BenchCell {
   std::string wire;
   int batch_size = 0;
 
-  auto operator<=>(const BenchCell&) const = default;
+  auto key() const {
+    return std::tie(model, data, trainer, workers, servers, wire, batch_size);
+  }
+  friend bool operator==(const BenchCell& a, const BenchCell& b) {
+    return a.key() == b.key();
+  }
+  friend bool operator<(const BenchCell& a, const BenchCell& b) {
+    return a.key() < b.key();
+  }
 };
 
 // "mlp on fashion-mnist, adag, batch 64, 2 workers, 1 server"; the wire where

@@ -108,9 +108,9 @@ ComparedCell CompareCell(const BenchCell& cell, const BenchCell& cell_b,
 }  // namespace
 
 std::string DescribeCells(const ComparedCell& cell) {
-  const std::string a = DescribeCell(cell.cell);
-  if (cell.cell == cell.cell_b) return a;
-  return absl::StrCat(a, " against ", DescribeCell(cell.cell_b));
+  if (cell.cell == cell.cell_b) return DescribeCell(cell.cell);
+  return absl::StrCat(DescribeCell(cell.cell), " against ",
+                      DescribeCell(cell.cell_b));
 }
 
 std::string VerdictText(Verdict verdict) {

@@ -23,6 +23,10 @@ ComparedRun Failed(ComparedRun run) {
   return run;
 }
 
+std::string CellText(const std::string& trainer) {
+  return "mlp on fashion-mnist, " + trainer + ", batch 64, 2 workers, 1 server";
+}
+
 // adag is slower, aeasgd failed twice, dynsgd in A and ssp in B alone.
 std::vector<ComparedCell> Cells() {
   return CompareBenches(
@@ -98,38 +102,35 @@ TEST_CASE("what is said of a field, of runs, of settings") {
   CHECK_FALSE(HasValues(Cells(), FindComparedField("bytes_up")));
   CHECK(HasValues(Cells(), kElapsed));
   CHECK(DescribeNotDone(Cells()) ==
-        Lines{"not done in B: mlp on fashion-mnist, aeasgd, batch 64, 2 "
-              "workers, 1 server, seed 1: failed",
-              "not done in B: mlp on fashion-mnist, aeasgd, batch 64, 2 "
-              "workers, 1 server, seed 2: failed",
-              "not done in B: mlp on fashion-mnist, ssp, batch 64, 2 workers, "
-              "1 server, seed 2: failed"});
+        Lines{"not done in B: " + CellText("aeasgd") + ", seed 1: failed",
+              "not done in B: " + CellText("aeasgd") + ", seed 2: failed",
+              "not done in B: " + CellText("ssp") + ", seed 2: failed"});
   Runs a = {RunOf("adag", "1", 2, 0.8), RunOf("sync", "1", 2, 0.8)};
   Runs b = a;
   for (ComparedRun& run : a) run.settings = {{"lr", "0.1"}, {"epochs", "1"}};
   for (ComparedRun& run : b) run.settings = {{"lr", "0.2"}, {"epochs", "1"}};
   b[1].settings["epochs"] = "3";
   CHECK(DescribeSettings(CompareBenches(a, b)) ==
-        Lines{"differs: epochs is 1 in A, 3 in B, for mlp on fashion-mnist, "
-              "sync, batch 64, 2 workers, 1 server",
+        Lines{"differs: epochs is 1 in A, 3 in B, for " + CellText("sync"),
               "differs: lr is 0.1 in A, 0.2 in B"});
 }
 
 TEST_CASE("a gate says what holds, what falls short, and why") {
   const GateResult gate =
       CheckGate(*ParseGate("elapsed_s <= 10%, test_acc >= -0.5"), Cells());
+  const std::string interval = "(95 % interval +50..+50 %)";
+  const std::string none = "; with nothing to compare with: ";
   CHECK(DescribeGate(gate) ==
         Lines{"gate elapsed_s <= 10%: FALLS SHORT in 1 of 1 cell",
-              "  mlp on fashion-mnist, adag, batch 64, 2 workers, 1 server: "
-              "+50 % (95 % interval +50..+50 %), elapsed_s from 2 to 3",
+              "  " + CellText("adag") + ": +50 % " + interval +
+                  ", elapsed_s from 2 to 3",
               "gate test_acc >= -0.5: holds in 1 of 1 cell",
               "gate: not comparable",
-              "  mlp on fashion-mnist, aeasgd, batch 64, 2 workers, 1 server: "
-              "2 of 2 runs of B are not done: seed 1 failed, seed 2 failed",
-              "  mlp on fashion-mnist, ssp, batch 64, 2 workers, 1 server: 1 "
-              "of 2 runs of B is not done: seed 2 failed",
-              "gate: FALLS SHORT; with nothing to compare with: 1 cells only "
-              "in A, 1 only in B"});
+              "  " + CellText("aeasgd") + ": 2 of 2 runs of B are not done: " +
+                  "seed 1 failed, seed 2 failed",
+              "  " + CellText("ssp") +
+                  ": 1 of 2 runs of B is not done: " + "seed 2 failed",
+              "gate: FALLS SHORT" + none + "1 cells only in A, 1 only in B"});
   const auto json = GateJson(gate);
   CHECK(json["holds"] == false);
   CHECK(json["bounds"][0]["bound"] == "elapsed_s <= 10%");
