@@ -11,7 +11,7 @@
 // Repeats: two of each side at least, else there is no interval. Of three, each
 //          value is the median of one draw in four, so that the interval is the
 //          range of all differences between a value of B and one of A: honest,
-//          and wide. It narrows from five on.
+//          and wide. It narrows from four on.
 // Source:  Efron, Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13.
 #pragma once
 
