@@ -22,7 +22,7 @@ matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "monsoon"  # the same bytes each time
 from matplotlib import pyplot  # noqa: E402
 
-COMMON = ["--model", "mlp", "--servers", "4", "--compute", "lognormal:20ms:0.5",
+COMMON = ["--model", "mlp:128", "--servers", "4", "--compute", "lognormal:20ms:0.5",
           "--network", "10gbit:100us", "--json"]
 ADAM = ["--optimizer", "adam", "--lr", "0.001"]
 SGD = ["--optimizer", "sgd", "--lr", "0.05"]
@@ -118,7 +118,7 @@ def windows(monsoon, path):
     rows = {name: trainer(name, *form, optimizer=ADAM) + one_pass(20)
             for name, *form in (("downpour", "form=delta"), ("adag",), ("aeasgd",))}
     accuracies(monsoon, path, "window, 20 workers", rows,
-               {str(w): ["--set", f"window={w}"] for w in (1, 5, 15, 30)})
+               {str(w): ["--set", f"window={w}"] for w in (1, 5, 10, 15, 30, 50)})
 
 
 def one_pass(workers=None):
@@ -135,7 +135,7 @@ def workers(monsoon, path):
     }
     accuracies(monsoon, path, "workers",
                {name: trainer(*of, optimizer=ADAM) + one_pass()
-                for name, of in rows.items()}, counts(1, 4, 12, 40, 100))
+                for name, of in rows.items()}, counts(1, 4, 8, 12, 20, 40, 100))
 
 
 def staleness(monsoon, path):
@@ -143,7 +143,7 @@ def staleness(monsoon, path):
             for name, *rest in (("gem",), ("downpour", "window=1"),
                                 ("dynsgd", "window=1"), ("staleness_lr",),
                                 ("dcasgd",))}
-    columns = counts(5, 20, 50, 100)
+    columns = counts(5, 10, 20, 50, 100)
     runs = accuracies(monsoon, path, "workers, window 1", rows, columns)
     print_table("mean staleness", rows, columns,
                 lambda row, column: "{:.0f}".format(statistics.median(
@@ -158,9 +158,9 @@ def time(monsoon, path):
         "gem": trainer("gem", optimizer=SGD),
         "sync": trainer("sync", optimizer=SGD),
     }
-    rows = {name: [*flags, "--batch-size", "16", "--epochs", "4", "--time-to", "0.85"]
+    rows = {name: [*flags, "--batch-size", "16", "--epochs", "8", "--time-to", "0.85"]
             for name, flags in rows.items()}
-    columns = counts(1, 4, 16, 100, 1000)
+    columns = counts(1, 4, 16, 64, 250, 1000)
     runs = run_all(monsoon, rows, columns, 1)
     reached = {cell: found[0]["time_to"] for cell, found in runs.items()}
     print_table("virtual seconds to 85 %, workers", rows, columns,
