@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "report/bench_tables.h"
+
+namespace monsoon {
+
+// Numbers as a report prints them. What is not finite is "-".
+
+// Three digits that count: "0.0123", "2.69", "104"; without a unit.
+std::string SecondsText(double seconds);
+std::string AccuracyText(double accuracy);  // "0.8519"
+std::string MegabytesText(double bytes);    // "984.0", in units of 10^6
+std::string GroupedText(double value);      // "17,544"
+// "2.69 (2.64 to 2.83)", or "2.69" of one value; `text` prints each.
+std::string SpreadText(const Spread& spread, std::string (*text)(double));
+// "1 run", "2 runs"
+std::string CountedText(int64_t count, const std::string& what);
+// "a, b and c"
+std::string ListText(const std::vector<std::string>& items);
+
+}  // namespace monsoon
