@@ -18,7 +18,7 @@ const Spread& Accuracy(const RunCell& cell) { return cell.accuracy; }
 
 using Measure = const Spread& (*)(const RunCell&);
 
-// "3.50 s (3.28 s to 3.53 s in 3 runs)", "3.50 s (one run)"
+// "3.50 s (3.28 to 3.53 in 3 runs)", "3.50 s (one run)"
 std::string Measured(const Spread& spread, std::string (*text)(double),
                      const char* unit) {
   if (spread.count == 1) {
@@ -120,8 +120,7 @@ const RunCell* MostAccurateCell(const RunGroup& group) {
 const RunCell* RecommendedCell(const RunGroup& group) {
   const RunCell* accurate = MostAccurateCell(group);
   if (accurate == nullptr) return nullptr;
-  // A hair more, so that a margin written in decimals counts as met.
-  const double least = accurate->accuracy.median - kAccuracyMargin - 1e-9;
+  const double least = accurate->accuracy.median - kAccuracyMargin;
   const RunCell* best = nullptr;
   for (const RunCell& cell : group.cells) {
     if (cell.accuracy.count == 0 || cell.elapsed.count == 0) continue;

@@ -169,11 +169,12 @@ std::string ScalingClaim(const std::vector<Family>& families) {
 
 // The marks of one family, and its rows of the table.
 void AddFamily(const Family& family, Styles& styles, Figure& figure) {
-  const std::string name =
-      absl::StrCat(family.name, ", batch ", family.batch_size);
-  ChartSeries series = {.name = name, .style = styles.Of(name), .joined = true};
-  ChartSeries guide = {
-      .name = name, .style = series.style, .joined = true, .guide = true};
+  ChartSeries series = {.name = family.name,
+                        .style = styles.Of(family.name),
+                        .facet = absl::StrCat("batch ", family.batch_size),
+                        .joined = true};
+  ChartSeries guide = series;
+  guide.guide = true;
   const auto& [least, from] = *family.rates.begin();
   for (const auto& [workers, rate] : family.rates) {
     const double x = static_cast<double>(workers);

@@ -20,7 +20,7 @@ std::string SecondsText(double seconds) {
   if (size >= 100) return Fixed(seconds, 0);
   if (size >= 10) return Fixed(seconds, 1);
   if (size >= 1 || size == 0) return Fixed(seconds, 2);
-  return std::isfinite(seconds) ? absl::StrFormat("%.3g", seconds) : "-";
+  return std::isfinite(seconds) ? absl::StrFormat("%#.3g", seconds) : "-";
 }
 
 std::string AccuracyText(double accuracy) { return Fixed(accuracy, 4); }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/results.h"
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -20,26 +20,39 @@ void Damaged(ResultFolder& folder, const std::string& notice) {
   folder.damaged = true;
 }
 
+// Which fields are missing -> in which summaries: a whole bench of another
+// version is one notice.
+using Missing = std::map<std::string, std::vector<std::string>>;
+
 // Adds the run of one summary; `where` names it in notices.
 void AddRun(ResultFolder& folder, absl::string_view text,
-            const std::string& where, const std::string& name) {
-  std::vector<std::string> missing;
-  absl::StatusOr<RunSummary> run = ParseRunSummary(text, missing);
+            const std::string& where, const std::string& name,
+            Missing& missing) {
+  std::vector<std::string> fields;
+  absl::StatusOr<RunSummary> run = ParseRunSummary(text, fields);
   if (!run.ok()) {
     Damaged(folder, absl::StrCat(where, ": ", run.status().message(),
                                  "; the run is left out: make it again"));
     return;
   }
-  if (!missing.empty()) {
-    folder.notices.push_back(absl::StrCat(
-        where, ": found no ", absl::StrJoin(missing, ", "),
-        ", expected as this version writes them; the run is shown without"));
-  }
+  if (!fields.empty()) missing[absl::StrJoin(fields, ", ")].push_back(where);
   run->folder = folder.path;
   run->is_bench = folder.is_bench;
   run->name = name;
   folder.runs.push_back(*std::move(run));
   folder.summaries.push_back(Json::parse(text, nullptr, false));
+}
+
+void NoteMissing(const Missing& missing, ResultFolder& folder) {
+  for (const auto& [fields, places] : missing) {
+    folder.notices.push_back(absl::StrCat(
+        places.front(),
+        places.size() == 1
+            ? ""
+            : absl::StrCat(" and ", places.size() - 1, " more of its lines"),
+        ": found no ", fields,
+        ", expected what this version writes; shown without"));
+  }
 }
 
 void ReadBenchFile(FileSystem& files, ResultFolder& folder) {
@@ -69,10 +82,12 @@ void ReadBenchRuns(ResultFolder& folder, const std::string& path,
   const size_t whole = text.rfind('\n') + 1;  // 0 when there is none
   const std::vector<absl::string_view> lines =
       absl::StrSplit(absl::string_view(text).substr(0, whole), '\n');
+  Missing missing;
   for (size_t i = 0; i + 1 < lines.size(); ++i) {
     AddRun(folder, lines[i], absl::StrCat("\"", path, "\", line ", i + 1),
-           absl::StrCat("line ", i + 1));
+           absl::StrCat("line ", i + 1), missing);
   }
+  NoteMissing(missing, folder);
   if (whole < text.size()) {
     folder.notices.push_back(absl::StrCat(
         "\"", path,
@@ -118,7 +133,9 @@ absl::StatusOr<ResultFolder> ReadResultFolder(FileSystem& files,
   if (files.Exists(summary)) {
     ASSIGN_OR_RETURN(std::string text, files.Read(summary));
     absl::StripTrailingAsciiWhitespace(&text);
-    AddRun(folder, text, absl::StrCat("\"", summary, "\""), "");
+    Missing missing;
+    AddRun(folder, text, absl::StrCat("\"", summary, "\""), "", missing);
+    NoteMissing(missing, folder);
     const auto losses = files.Read(metrics);
     if (losses.ok() && !folder.runs.empty()) {
       folder.runs.back().losses = ParseLosses(*losses);

@@ -73,10 +73,19 @@ std::string ReachClaim(const FigureInputs& inputs, const Effort& effort,
     return absl::StrCat("No median run gets to ", level, ".");
   }
   const double least = MeasureReach(inputs.runs, *first, target, effort).median;
-  return absl::StrCat(among_several ? "Of those with several workers, " : "",
-                      CellName(group, *first), " gets to ", level,
-                      ", with the ", effort.least, ": ", effort.text(least),
-                      " ", effort.unit, ".");
+  int64_t as_much = -1;  // without the first
+  for (const RunCell& cell : group.cells) {
+    if (MeasureReach(inputs.runs, cell, target, effort).median == least) {
+      ++as_much;
+    }
+  }
+  return absl::StrCat(
+      among_several ? "Of those with several workers, " : "",
+      CellName(group, *first), " gets to ", level, ", with the ", effort.least,
+      ": ", effort.text(least), " ", effort.unit,
+      as_much == 0
+          ? "."
+          : absl::StrCat(", the same as ", CountedText(as_much, "other"), "."));
 }
 
 // " 2 runs without an accuracy to draw; see the table of runs."

@@ -6,7 +6,7 @@
   "use strict";
 
   const kMarkers = ["circle", "triangle", "rect", "rectRot", "star", "crossRot",
-                    "cross", "dash"];
+                    "cross"];
   const kColours = 8;
   const kMostLines = 12;  // more at once are hard to tell apart
   const root = document.documentElement;
@@ -48,7 +48,7 @@
       const {ctx: context, scales, chartArea: area} = chart;
       chart.data.datasets.forEach((dataset, index) => {
         const meta = chart.getDatasetMeta(index);
-        if (meta.hidden || dataset.guide) return;
+        if (!chart.isDatasetVisible(index) || dataset.guide) return;
         meta.data.forEach((mark, i) => {
           const point = dataset.points[i];
           if (!point) return;

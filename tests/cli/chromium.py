@@ -40,7 +40,7 @@ class Chromium:
 
         self._process = subprocess.Popen(
             [program, "--headless=new", "--no-sandbox", "--disable-gpu",
-             "--disable-dev-shm-usage", "--no-first-run",
+             "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
              "--disable-background-networking", "--disable-extensions",
              "--force-device-scale-factor=1", "--remote-debugging-pipe",
              f"--user-data-dir={self._profile.name}", "about:blank"],
@@ -166,9 +166,9 @@ class Chromium:
         return [event["params"]["request"]["url"] for event in self.events
                 if event["method"] == "Network.requestWillBeSent"]
 
-    def screenshot(self, path, whole=True):
-        picture = self.call("Page.captureScreenshot", format="png",
-                            captureBeyondViewport=whole)
+    def screenshot(self, path):
+        """What the window shows."""
+        picture = self.call("Page.captureScreenshot", format="png")
         Path(path).write_bytes(base64.b64decode(picture["data"]))
 
     def print(self, path):
