@@ -9,7 +9,7 @@ namespace monsoon {
 
 // A report in the formats that people and programs read. All of them hold the
 // same claims and numbers; whatever texts the report got from files come out as
-// text. UTF-8; bytes that are none are replaced.
+// text. In UTF-8: of texts that are not, JSON gets mended ones.
 
 // One page that needs nothing beside it: styles, script and Chart.js are
 // inside.

@@ -29,20 +29,14 @@ std::string Escaped(const std::string& text) {
 
 // The table without its title, which stands above it.
 std::string TableText(const Table& table) {
-  const auto line = [](const std::vector<std::string>& texts) {
-    std::string text = "|";
-    for (const std::string& cell : texts) {
-      absl::StrAppend(&text, " ", Escaped(cell), " |");
-    }
-    return text + "\n";
+  Table escaped;
+  const auto add = [](const std::vector<std::string>& from,
+                      std::vector<std::string>& to) {
+    for (const std::string& text : from) to.push_back(Escaped(text));
   };
-  std::string text = line(table.columns);
-  for (size_t i = 0; i < table.columns.size(); ++i) {
-    absl::StrAppend(&text, i == 0 ? "|---" : "|---:");
-  }
-  text += "|\n";
-  for (const auto& row : table.rows) text += line(row);
-  return text;
+  add(table.columns, escaped.columns);
+  for (const auto& row : table.rows) add(row, escaped.rows.emplace_back());
+  return FormatMarkdown(escaped);
 }
 
 std::string Folded(const Table& table) {

@@ -62,7 +62,8 @@ std::string FormatText(const Table& table) {
 
 std::string FormatMarkdown(const Table& table) {
   const std::vector<size_t> widths = Widths(table);
-  std::string text = absl::StrCat("**", table.title, "**\n\n");
+  std::string text;
+  if (!table.title.empty()) text = absl::StrCat("**", table.title, "**\n\n");
   absl::StrAppend(&text, "| ", Line(table.columns, widths, " | "), " |\n|");
   for (size_t i = 0; i < widths.size(); ++i) {
     absl::StrAppend(&text, std::string(widths[i] + 1, '-'),

@@ -15,7 +15,7 @@ struct Table {
 
 // For a terminal: the first column to the left, the others to the right.
 std::string FormatText(const Table& table);
-// GitHub's Markdown, the title in bold above it.
+// GitHub's Markdown, the title in bold above it where there is one.
 std::string FormatMarkdown(const Table& table);
 // RFC 4180 with "\n", without the title.
 std::string FormatCsv(const Table& table);
