@@ -18,10 +18,10 @@ using Json = nlohmann::ordered_json;
 
 // Said even where it is the default: what a reader looks for first.
 const std::set<std::string>& AlwaysSaid() {
-  static const auto* const names =
+  static const auto* const kNames =
       new std::set<std::string>{"trainer",    "model",   "data",   "workers",
                                 "batch-size", "servers", "epochs", "seed"};
-  return *names;
+  return *kNames;
 }
 
 std::string Quoted(const std::string& word) {

@@ -115,7 +115,6 @@ Table Machines(absl::Span<const ResultFolder> folders) {
 
 std::string Summary(const Report& report) {
   std::set<std::string> trainers;
-  std::vector<std::string> bad;
   std::vector<std::string> groups;
   int64_t done = 0;
   for (const RunSummary& run : report.runs) {
@@ -136,25 +135,29 @@ std::string Summary(const Report& report) {
 
 // How the numbers came about, of the product as it is.
 std::vector<std::string> Rules(const Report& report) {
-  std::vector<std::string> rules = {
+  std::vector<std::string> rules;
+  rules.emplace_back(
       "Elapsed time runs from the first batch to the last applied update, on "
       "the clock of the first server; loading the data, evaluation and saving "
-      "are outside it.",
+      "are outside it.");
+  rules.emplace_back(
       "An epoch is one pass over the data by all workers together; the table "
       "of runs has the samples that each one really processed, over all "
-      "workers, tail batches included.",
+      "workers, tail batches included.");
+  rules.emplace_back(
       "Test accuracy is that of the result on all test data, evaluated after "
       "the run; the points of a curve are copies that were evaluated after it "
-      "too.",
+      "too.");
+  rules.emplace_back(
       "Values are medians over repeats, which differ in their seeds; ranges go "
       "from the smallest to the largest. Where ranges overlap, the order may "
-      "be "
-      "chance.",
+      "be chance.");
+  rules.emplace_back(
       "Only runs that are done count in medians of elapsed time and accuracy. "
       "Runs that failed, diverged or were interrupted are shown as such and "
-      "never dropped.",
-      "Bytes are those of the values that workers pushed and pulled.",
-  };
+      "never dropped.");
+  rules.emplace_back(
+      "Bytes are those of the values that workers pushed and pulled.");
   const auto has = [&report](auto of) {
     return std::any_of(report.runs.begin(), report.runs.end(), of);
   };

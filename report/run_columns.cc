@@ -31,7 +31,7 @@ std::string TwoDigits(double value) { return SecondsText(value); }
 
 const std::vector<RunColumn>& RunColumns() {
   using Run = const RunSummary&;
-  static const auto* const columns = new std::vector<RunColumn>{
+  static const auto* const kColumns = new std::vector<RunColumn>{
       {"model", "model", [](Run r) { return Json(r.model); }},
       {"data", "data", [](Run r) { return TextOrNull(r.data); }},
       {"trainer", "trainer", [](Run r) { return Json(r.trainer); }},
@@ -72,7 +72,7 @@ const std::vector<RunColumn>& RunColumns() {
        false},
       {"command", "repeat it", [](Run r) { return TextOrNull(r.command); }},
   };
-  return *columns;
+  return *kColumns;
 }
 
 std::string CellText(const RunColumn& column, const RunSummary& run) {
