@@ -176,7 +176,7 @@ TEST_CASE("A worker that waits for others in a round hears a signal") {
   const absl::Duration asked = RealClock().Now() - absl::UnixEpoch();
   stops[1] = 15;
   waiting.join();
-  CHECK(took - asked < absl::Seconds(1));
+  CHECK(took - asked < absl::Seconds(2));  // the push takes longer
   INFO(outcome.status());
   CHECK(outcome.ok());
   if (outcome.ok()) CHECK(outcome->status.stop_state() == pb::INTERRUPTED);
