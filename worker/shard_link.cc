@@ -312,15 +312,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     request.set_max_lead(max_lead == kUnbounded ? -1 : max_lead);
     if (result_of_ >= 0) request.set_result_of(result_of_);
     if (need.rounds > 0) request.set_base_version(versions_[i]);
-    if (pushes) {
-      request.set_sequence(static_cast<uint64_t>(++sequences_[i]));
-      request.set_weight(weight);
-      request.set_local_steps(account.local_steps);
-      request.set_samples(account.samples);
-      const bool is_behind = account.is_behind && !Mutant("fresh-base-claimed");
-      request.set_base_version(is_behind ? versions_before_[i] : versions_[i]);
-      if (account.lr_factor != 1) request.set_lr_factor(account.lr_factor);
-    }
+    if (pushes) FillPush(request, i, weight, account);
     AddValues(*call, i, update, reply);
   }
   const bool awaits_others = need.rounds > 0 || max_lead != kUnbounded;
@@ -340,8 +332,8 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
          !Mutant("gives-up-at-once")) {
     if (Mutant("retries-counted")) Count(account.follows_push);
     Wait(*clock_.NewEvent(), std::min(last_try, clock_.Now() + backoff.Next()));
-    RETURN_IF_ERROR(Interrupted());
-    if (clock_.Now() >= last_try || failed->attempts() >= config_.attempts) {
+    if (!Interrupted().ok() || clock_.Now() >= last_try ||
+        failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin, limit);
     }
     const absl::Time asked = clock_.Now();
@@ -353,6 +345,17 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
   if (failed != nullptr) return failed->status();
   Count(account.follows_push);
   return absl::OkStatus();
+}
+
+void ShardLink::FillPush(Request& request, size_t i, float weight,
+                         const Account& account) {
+  request.set_sequence(static_cast<uint64_t>(++sequences_[i]));
+  request.set_weight(weight);
+  request.set_local_steps(account.local_steps);
+  request.set_samples(account.samples);
+  const bool is_behind = account.is_behind && !Mutant("fresh-base-claimed");
+  request.set_base_version(is_behind ? versions_before_[i] : versions_[i]);
+  if (account.lr_factor != 1) request.set_lr_factor(account.lr_factor);
 }
 
 void ShardLink::AddValues(Call& call, size_t i, const Flat* update,
@@ -395,6 +398,7 @@ bool ShardLink::Wait(Event& done, absl::Time deadline) const {
 
 absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin,
                                absl::Duration limit) const {
+  RETURN_IF_ERROR(Interrupted());
   const Request& request = call.request;
   const auto shard = static_cast<size_t>(request.shard());
   const bool awaits_others =

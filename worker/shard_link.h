@@ -122,6 +122,9 @@ class ShardLink final : public Link {
   // The call number `i` of the next exchange, in memory and with an event that
   // are kept from one exchange to the next.
   Call& NewCall(size_t i, ServerCalls& server);
+  // What a push to shard `i` says beside its values.
+  void FillPush(pb::ExchangeRequest& request, size_t i, float weight,
+                const Account& account);
   // The shard's part of what travels, coded where the job says so.
   void AddValues(Call& call, size_t i, const Flat* update, Flat* reply);
   // Sends what has not succeeded and waits. The call whose failure counts: the
