@@ -27,8 +27,8 @@ FLOOR = 85.0 if IS_LONG else 80.0
 # After one epoch a last step may lose three points again, single's as well.
 USUAL = 1.0 if IS_LONG else 6.0
 # More than that, each with its reason in docs/trainers.md, "Convergence".
-EXPLAINED = {"staleness_lr": 8.0 if IS_LONG else 15.0, "dynsgd": 3.0 if IS_LONG else 8.0,
-             "ssp": 2.0 if IS_LONG else 6.0}
+EXPLAINED = ({"staleness_lr": 8.0, "dynsgd": 3.0, "ssp": 2.0} if IS_LONG else
+             {"staleness_lr": 15.0})
 
 
 def measure():
