@@ -133,7 +133,7 @@ class Stepper {
     link_ = std::make_unique<NoLink>(initial_);
     source_ = std::make_unique<BatchSource>(loader_, *model_, options.seed, 0);
     loop_ = std::make_unique<TrainingLoop>(*trainer_.trainer, *replica_, *link_,
-                                           *source_);
+                                           *source_, RealClock());
     return loop_->Start();
   }
 

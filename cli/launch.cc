@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
@@ -20,8 +21,8 @@
 #include "cli/command.h"
 #include "cli/job_arguments.h"
 #include "transport/grpc_client.h"
+#include "watch/watching.h"
 #include "worker/flags.h"
-#include "worker/progress.h"
 #include "worker/run_folder.h"
 #include "worker/summary.h"
 
@@ -32,12 +33,14 @@ constexpr char kProgram[] = "monsoon launch";
 
 using Json = nlohmann::ordered_json;
 
-absl::Status Read(int argc, const char* const* argv, Flags& flags) {
+absl::Status Read(int argc, const char* const* argv, Flags& flags,
+                  WatchFlags& watch) {
   CLI::App app(
       "The same job as `monsoon train`, with servers and workers in processes "
       "of their own on this machine.",
       kProgram);
   AddFlags(app, flags);
+  AddWatchFlags(app, watch);
   RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
   if (!flags.help.empty()) return absl::OkStatus();
   if (flags.options.transport == "inproc") {
@@ -79,19 +82,25 @@ Json Complete(const Options& options, const std::string& path,
   return summary;
 }
 
-// Shows progress from server 0 while the workers run.
-absl::StatusOr<ClusterEnd> RunCluster(Cluster& cluster, Clock& clock) {
+// The job is watched while the workers run.
+absl::StatusOr<ClusterEnd> RunCluster(Cluster& cluster, Watching& watching,
+                                      Clock& clock) {
   ASSIGN_OR_RETURN(const bool running, cluster.Start());
   if (!running) return cluster.Finish();
-  ASSIGN_OR_RETURN(const std::unique_ptr<GrpcClient> client,
-                   GrpcClient::Create(cluster.address(), clock));
-  Progress progress(*client, /*job_id=*/0, clock, StderrStyle(), nullptr);
+  std::vector<std::unique_ptr<GrpcClient>> clients;
+  std::vector<ServerCalls*> servers;
+  for (const std::string& address : cluster.addresses()) {
+    ASSIGN_OR_RETURN(clients.emplace_back(),
+                     GrpcClient::Create(address, clock));
+    servers.push_back(clients.back().get());
+  }
+  watching.Start(servers, /*job_id=*/0);
   cluster.AwaitWorkers();
-  progress.Stop();
+  watching.Stop();
   return cluster.Finish();
 }
 
-int Launch(const Flags& flags, absl::Time started) {
+int Launch(const Flags& flags, const WatchFlags& watch, absl::Time started) {
   Clock& clock = RealClock();
   FileSystem& files = RealFileSystem();
   const std::atomic<int>& stop = CatchStopSignals();
@@ -103,8 +112,13 @@ int Launch(const Flags& flags, absl::Time started) {
                             .worker_arguments = JobArguments(flags.options),
                             .binaries = BinaryFolder(),
                             .folder = folder->path()};
+  const auto watching = Watching::Open(watch, {.program = kProgram,
+                                               .folder = folder->path(),
+                                               .clock = clock,
+                                               .files = files});
+  if (!watching.ok()) return Fail(kProgram, watching.status());
   Cluster cluster(plan, clock, files, stop);
-  const auto end = RunCluster(cluster, clock);
+  const auto end = RunCluster(cluster, **watching, clock);
   if (!end.ok()) return Fail(kProgram, end.status());
   if (!end->cause.empty()) {
     std::fprintf(stderr, "%s: error: %s", kProgram, end->cause.c_str());
@@ -115,6 +129,7 @@ int Launch(const Flags& flags, absl::Time started) {
   const Json summary = Complete(flags.options, path, *end, started);
   const absl::Status written = files.Write(path, summary.dump() + "\n");
   if (!written.ok()) Fail(kProgram, written);
+  (*watching)->End({.summary = summary, .folder = folder->path()});
   std::FILE* const people = flags.json ? stderr : stdout;
   std::fprintf(people, "%s\nrun folder: %s\n", DescribeSummary(summary).c_str(),
                folder->path().c_str());
@@ -125,13 +140,14 @@ int Launch(const Flags& flags, absl::Time started) {
 int RunLaunch(int argc, const char* const* argv) {
   const absl::Time started = RealClock().Now();
   Flags flags;
-  const absl::Status status = Read(argc, argv, flags);
+  WatchFlags watch;
+  const absl::Status status = Read(argc, argv, flags, watch);
   if (!status.ok()) return Fail(kProgram, status);
   if (!flags.help.empty()) {
     std::fputs(flags.help.c_str(), stdout);
     return 0;
   }
-  return Launch(flags, started);
+  return Launch(flags, watch, started);
 }
 
 const RegisterCommand kLaunch(

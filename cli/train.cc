@@ -16,9 +16,10 @@
 #include "cli/in_process.h"
 #include "data/dataset.h"
 #include "models/model.h"
+#include "watch/watching.h"
 #include "worker/finish.h"
 #include "worker/flags.h"
-#include "worker/progress.h"
+#include "worker/metrics_log.h"
 #include "worker/run_folder.h"
 #include "worker/run_worker.h"
 
@@ -27,10 +28,12 @@ namespace {
 
 constexpr char kProgram[] = "monsoon train";
 
-absl::Status Read(int argc, const char* const* argv, Flags& flags) {
+absl::Status Read(int argc, const char* const* argv, Flags& flags,
+                  WatchFlags& watch) {
   CLI::App app("Trains a model with servers and workers in this process.",
                kProgram);
   AddFlags(app, flags);
+  AddWatchFlags(app, watch);
   RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
   if (!flags.help.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(ResolveOptions(flags.options));
@@ -38,7 +41,8 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags) {
   return ResolveTransport(flags.options);
 }
 
-absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
+absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,
+                          absl::Time started) {
   Clock& clock = RealClock();
   FileSystem& files = RealFileSystem();
   const Options& options = flags.options;
@@ -46,6 +50,13 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
   ASSIGN_OR_RETURN(RunFolder folder,
                    RunFolder::Plan(options, files, absl::Now(),
                                    static_cast<uint16_t>(RandomId())));
+  MetricsLog metrics(folder, clock);
+  ASSIGN_OR_RETURN(const auto watching, Watching::Open(watch,
+                                                       {.program = kProgram,
+                                                        .folder = folder.path(),
+                                                        .clock = clock,
+                                                        .files = files},
+                                                       {&metrics}));
   ASSIGN_OR_RETURN(const Dataset train,
                    LoadDataset(options.data, Split::kTrain, files));
   RETURN_IF_ERROR(CheckDataSize(options, train.total));
@@ -61,32 +72,32 @@ absl::StatusOr<int> Train(const Flags& flags, absl::Time started) {
                                       .started = started,
                                       .job_id = RandomId(),
                                       .train = &train};
-  absl::Status metrics;
-  Progress progress(*servers[0], environment.job_id, clock, StderrStyle(),
-                    [&](const ProgressSample& sample) {
-                      metrics.Update(folder.AddMetrics(sample));
-                    });
+  watching->Start(servers, environment.job_id);
   Ending ending{.program = kProgram,
                 .outcome = RunWorkers(kProgram, options, hosted, environment),
                 .options = options,
                 .servers = servers,
-                .json = flags.json};
-  progress.Stop();
+                .json = flags.json,
+                .tell = [&](const RunEnd& end) { watching->End(end); }};
+  watching->Stop();
   ending.stop_signal = stop.load();
-  if (ending.outcome.ok() && !metrics.ok()) ending.outcome = metrics;
+  if (ending.outcome.ok() && !metrics.status().ok()) {
+    ending.outcome = metrics.status();
+  }
   return Finish(ending, folder, files);
 }
 
 int RunTrain(int argc, const char* const* argv) {
   const absl::Time started = RealClock().Now();
   Flags flags;
-  const absl::Status read = Read(argc, argv, flags);
+  WatchFlags watch;
+  const absl::Status read = Read(argc, argv, flags, watch);
   if (!read.ok()) return Fail(kProgram, read);
   if (!flags.help.empty()) {
     std::fputs(flags.help.c_str(), stdout);
     return 0;
   }
-  const absl::StatusOr<int> code = Train(flags, started);
+  const absl::StatusOr<int> code = Train(flags, watch, started);
   return code.ok() ? *code : Fail(kProgram, code.status());
 }
 

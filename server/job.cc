@@ -350,6 +350,7 @@ void Job::FillStatus(pb::JobStatus& status) const {
   status.set_host(self.host);
   status.set_pid(self.pid);
   status.set_peak_rss_bytes(self.peak_rss_bytes);
+  status.set_cpu_s(self.cpu_s);
   status.set_over(Over());
   status.set_lease_s(absl::ToDoubleSeconds(lease_));
   absl::Time begin = absl::InfiniteFuture();

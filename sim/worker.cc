@@ -222,7 +222,8 @@ absl::StatusOr<bool> SimulatedWorker::Train(Process& process) {
   if (rank_ == 0 && !has_begun_) {
     RETURN_IF_ERROR(process.link.Initialize(replica.x));
   }
-  TrainingLoop loop(*job_.trainer.trainer, replica, process.link, *source_);
+  TrainingLoop loop(*job_.trainer.trainer, replica, process.link, *source_,
+                    job_.clock);
   RETURN_IF_ERROR(loop.Start());
   if (!std::exchange(has_begun_, true)) {
     report_.set_startup_s(

@@ -99,6 +99,7 @@ int EndWithout(const Ending& ending, RunFolder& folder) {
     const absl::Status written = folder.WriteSummary(summary.dump());
     if (!written.ok()) Fail(ending.program, written);
   }
+  if (ending.tell) ending.tell({.summary = summary, .folder = folder.path()});
   PrintSummary(summary, ending.json, folder);
   return code;
 }
@@ -128,6 +129,12 @@ absl::StatusOr<nlohmann::ordered_json> Keep(const Ending& ending,
                  .curve = tested.curve,
                  .servers = AskOthers(ending)});
   RETURN_IF_ERROR(folder.WriteSummary(summary.dump()));
+  if (ending.tell) {
+    ending.tell({.summary = summary,
+                 .folder = folder.path(),
+                 .layout = &outcome.layout,
+                 .members = outcome.members});
+  }
   return summary;
 }
 

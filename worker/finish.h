@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/filesystem.h"
 #include "transport/server_calls.h"
+#include "watch/observer.h"
 #include "worker/run_folder.h"
 #include "worker/run_worker.h"
 
@@ -20,6 +22,8 @@ struct Ending {
   std::vector<ServerCalls*> servers;
   int stop_signal = 0;  // that this process got
   bool json = false;
+  // Is told of the result before it is printed; may be empty.
+  std::function<void(const RunEnd&)> tell;
 };
 
 // Says what prevented an outcome; returns the exit code, which is 128 + signal

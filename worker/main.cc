@@ -21,9 +21,10 @@
 #include "transport/grpc_client.h"
 #include "transport/grpc_settings.h"
 #include "transport/shm_client.h"
+#include "watch/watching.h"
 #include "worker/finish.h"
 #include "worker/flags.h"
-#include "worker/progress.h"
+#include "worker/metrics_log.h"
 #include "worker/run_folder.h"
 #include "worker/run_worker.h"
 #include "worker/summary.h"
@@ -35,6 +36,7 @@ constexpr char kProgram[] = "monsoon-worker";
 
 struct Arguments {
   Flags flags;
+  WatchFlags watch;
   std::vector<std::string> addresses;
   int rank = 0;
 };
@@ -68,6 +70,7 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
       ->required();
   Flags& flags = arguments.flags;
   AddFlags(app, flags, {"servers"});
+  AddWatchFlags(app, arguments.watch);
   RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
   if (!flags.help.empty()) return absl::OkStatus();
   if (!absl::SimpleAtoi(rank, &arguments.rank) || arguments.rank < 0) {
@@ -149,50 +152,80 @@ int EndOfOther(const absl::StatusOr<JobOutcome>& outcome, int stop_signal) {
   return stop_signal != 0 ? 128 + stop_signal : 1;
 }
 
+// What rank 0 has beside the others: it keeps the run's folder.
+struct First {
+  RunFolder folder;
+  MetricsLog metrics;
+  std::unique_ptr<Watching> watching;
+
+  First(RunFolder planned, Clock& clock)
+      : folder(std::move(planned)), metrics(folder, clock) {}
+};
+
+absl::StatusOr<std::unique_ptr<First>> PlanFirst(const Arguments& arguments,
+                                                 Clock& clock,
+                                                 FileSystem& files) {
+  ASSIGN_OR_RETURN(RunFolder folder,
+                   RunFolder::Plan(arguments.flags.options, files, absl::Now(),
+                                   static_cast<uint16_t>(RandomId())));
+  auto first = std::make_unique<First>(std::move(folder), clock);
+  const WatchPlace place{.program = kProgram,
+                         .folder = first->folder.path(),
+                         .clock = clock,
+                         .files = files};
+  ASSIGN_OR_RETURN(first->watching,
+                   Watching::Open(arguments.watch, place, {&first->metrics}));
+  return first;
+}
+
+int RunFirst(const Arguments& arguments, const Clients& clients,
+             WorkerEnvironment& environment, First& first) {
+  first.watching->Start(environment.servers, environment.job_id);
+  const Options& options = arguments.flags.options;
+  Ending ending{.program = kProgram,
+                .outcome = RunWorker(options, 0, environment),
+                .options = options,
+                .servers = environment.servers,
+                .json = arguments.flags.json,
+                .tell = [&](const RunEnd& end) { first.watching->End(end); }};
+  first.watching->Stop();
+  if (ending.outcome.ok()) {
+    ending.outcome->options.transport = TransportOf(clients);
+  }
+  ending.stop_signal = environment.stop.load();
+  if (ending.outcome.ok() && !first.metrics.status().ok()) {
+    ending.outcome = first.metrics.status();
+  }
+  return Finish(ending, first.folder, environment.files);
+}
+
 int Run(const Arguments& arguments, absl::Time started) {
   Clock& clock = RealClock();
   FileSystem& files = RealFileSystem();
-  const Options& options = arguments.flags.options;
   const std::atomic<int>& stop = CatchStopSignals();
-  std::optional<RunFolder> folder;
+  std::unique_ptr<First> first;
   if (arguments.rank == 0) {
-    auto planned = RunFolder::Plan(options, files, absl::Now(),
-                                   static_cast<uint16_t>(RandomId()));
+    auto planned = PlanFirst(arguments, clock, files);
     if (!planned.ok()) return Fail(kProgram, planned.status());
-    folder = *std::move(planned);
+    first = *std::move(planned);
   }
   const auto clients = Connect(arguments, stop, clock);
   if (!clients.ok()) return FailOrStop(kProgram, clients.status(), stop.load());
-  std::vector<ServerCalls*> servers;
-  for (const Client& client : *clients) servers.push_back(client.calls());
   WorkerEnvironment environment{.clock = clock,
                                 .files = files,
-                                .servers = servers,
                                 .stop = stop,
                                 .started = started,
                                 .job_id = RandomId(),
                                 .incarnation = RandomId()};
-  if (!folder.has_value()) {
-    const auto outcome = RunWorker(options, arguments.rank, environment);
-    return EndOfOther(outcome, stop.load());
+  for (const Client& client : *clients) {
+    environment.servers.push_back(client.calls());
   }
-  absl::Status metrics;
-  Progress progress(*servers[0], environment.job_id, clock, StderrStyle(),
-                    [&](const ProgressSample& sample) {
-                      metrics.Update(folder->AddMetrics(sample));
-                    });
-  Ending ending{.program = kProgram,
-                .outcome = RunWorker(options, 0, environment),
-                .options = options,
-                .servers = servers,
-                .json = arguments.flags.json};
-  progress.Stop();
-  if (ending.outcome.ok()) {
-    ending.outcome->options.transport = TransportOf(*clients);
+  if (first != nullptr) {
+    return RunFirst(arguments, *clients, environment, *first);
   }
-  ending.stop_signal = stop.load();
-  if (ending.outcome.ok() && !metrics.ok()) ending.outcome = metrics;
-  return Finish(ending, *folder, files);
+  const auto outcome =
+      RunWorker(arguments.flags.options, arguments.rank, environment);
+  return EndOfOther(outcome, stop.load());
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 #include "base/filesystem.h"
 #include "base/flat.h"
 #include "base/layout.h"
+#include "watch/job_view.h"
 #include "worker/options.h"
-#include "worker/progress.h"
 
 namespace monsoon {
 

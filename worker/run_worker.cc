@@ -75,6 +75,7 @@ class Session {
   absl::Time begun_;                                         // the first batch
   int64_t snapshot_every_ = 0, next_snapshot_ = kUnbounded;  // samples
   std::vector<Snapshot> snapshots_;
+  TrainingLoop::Times times_;
 };
 
 absl::Status Session::LearnJob() {
@@ -163,7 +164,7 @@ absl::Status Session::Train() {
   BatchSource source(*loader_, *model_, options_.seed, rank_);
   Link* const link =
       overlap_ == nullptr ? static_cast<Link*>(link_.get()) : overlap_.get();
-  TrainingLoop loop(*trainer_.trainer, *replica_, *link, source);
+  TrainingLoop loop(*trainer_.trainer, *replica_, *link, source, env_.clock);
   RETURN_IF_ERROR(loop.Start());
   begun_ = env_.clock.Now();
   membership_.numbers().set_startup_s(
@@ -174,6 +175,7 @@ absl::Status Session::Train() {
     const int64_t epoch = loader_->epoch();
     ASSIGN_OR_RETURN(const TrainingLoop::Step step, loop.Next());
     if (step.samples == 0) break;
+    times_ = loop.times();
     RETURN_IF_ERROR(AfterStep(step, epoch));
     RETURN_IF_ERROR(KeepSnapshot());
   }
@@ -221,6 +223,9 @@ absl::Status Session::KeepSnapshot() {
 void Session::Count() {
   pb::WorkerReport& numbers = membership_.numbers();
   numbers.set_steps(replica_->step);
+  numbers.set_data_s(absl::ToDoubleSeconds(times_.data));
+  numbers.set_compute_s(absl::ToDoubleSeconds(times_.compute));
+  numbers.set_exchange_s(absl::ToDoubleSeconds(times_.exchange));
   const ShardLink::Counters counters = link_->counters();
   numbers.set_pushes(counters.pushes);
   numbers.set_pulls(counters.pulls);

@@ -10,7 +10,9 @@ namespace monsoon {
 
 absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   Step step;
+  charged_ = clock_.Now();
   step.samples = source_.Next();
+  Charge(times_.data);
   if (step.samples == 0) {
     if (replica_.pending > 0) RETURN_IF_ERROR(Exchange());
     return step;
@@ -24,8 +26,15 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   ++replica_.pending;
   replica_.samples += step.samples;
   replica_.pending_samples += step.samples;
+  Charge(times_.compute);
   if (trainer_.Due(replica_)) RETURN_IF_ERROR(Exchange());
   return step;
+}
+
+void TrainingLoop::Charge(absl::Duration& into) {
+  const absl::Time now = clock_.Now();
+  into += now - charged_;
+  charged_ = now;
 }
 
 absl::Status TrainingLoop::CheckEnd() const {
@@ -39,6 +48,7 @@ absl::Status TrainingLoop::CheckEnd() const {
 
 absl::Status TrainingLoop::Exchange() {
   const absl::Status status = trainer_.Exchange(replica_, link_);
+  Charge(times_.exchange);
   if (absl::IsInvalidArgument(status)) {
     // A server refuses what is not finite: was it ours?
     const Flat* suspects[] = {&replica_.x, &replica_.gradient,

@@ -4,6 +4,8 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/flat.h"
 #include "trainers/trainer.h"
 
@@ -32,9 +34,20 @@ class TrainingLoop {
     float loss = 0;   // mean over them
   };
 
+  // What the time of the steps went into, so far.
+  struct Times {
+    absl::Duration data;      // getting batches ready
+    absl::Duration compute;   // gradients and local rules
+    absl::Duration exchange;  // with the servers, waits for others included
+  };
+
   TrainingLoop(const Trainer& trainer, Replica& replica, Link& link,
-               GradientSource& source)
-      : trainer_(trainer), replica_(replica), link_(link), source_(source) {}
+               GradientSource& source, const Clock& clock)
+      : trainer_(trainer),
+        replica_(replica),
+        link_(link),
+        source_(source),
+        clock_(clock) {}
 
   absl::Status Start() { return trainer_.Start(replica_, link_); }
   // One batch, and the exchange if it is due. OUT_OF_RANGE: diverged, with
@@ -43,8 +56,11 @@ class TrainingLoop {
   // After the last step: OUT_OF_RANGE where x is not finite, which an exchange
   // would have met.
   absl::Status CheckEnd() const;
+  const Times& times() const { return times_; }
 
  private:
+  // The time since the last call goes to `into`.
+  void Charge(absl::Duration& into);
   absl::Status Exchange();
   absl::Status Diverged(const char* what, double found) const;
 
@@ -52,6 +68,9 @@ class TrainingLoop {
   Replica& replica_;
   Link& link_;
   GradientSource& source_;
+  const Clock& clock_;
+  Times times_;
+  absl::Time charged_;
 };
 
 }  // namespace monsoon

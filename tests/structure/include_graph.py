@@ -12,13 +12,15 @@ MAY_INCLUDE = {
     "models": "base",
     "trainers": "base",
     "transport": "base proto",
-    "server": "base proto trainers transport",
-    "worker": "base proto trainers models data transport",
+    "server": "base proto trainers transport watch",
+    "watch": "base proto transport",
+    "worker": "base proto trainers models data transport watch",
     "sim": "server worker trainers models data transport base",
     "report": "base proto",
-    "cli": "base proto data models trainers transport server worker sim report",
-    "tests": "base proto data models trainers transport server worker sim "
-             "report cli",
+    "cli": "base proto data models trainers transport server watch worker sim "
+           "report",
+    "tests": "base proto data models trainers transport server watch worker "
+             "sim report cli",
 }
 KNOW_NO_ALGORITHM = ("server", "worker", "sim")
 # Names of trainers that are English words: only a string may not hold them.

@@ -140,7 +140,7 @@ class ScriptedCluster::Worker {
       : replica(config.worker, LayoutOf(job), optimizer, RulesOf(job)),
         link(config, clock),
         source(config.worker, job, replica),
-        loop(trainer, replica, link, source),
+        loop(trainer, replica, link, source, clock),
         actor(clock) {
     link.Attach(replica);
     replica.x.CopyFrom(StartOf(job));

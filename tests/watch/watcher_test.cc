@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "worker/progress.h"
+#include "watch/watcher.h"
 
 #include <catch2/catch.hpp>
-#include <cmath>
 #include <string>
+
+#include "watch/progress_lines.h"
 
 namespace monsoon {
 namespace {
@@ -45,20 +46,7 @@ class Observed final : public ServerCalls {
   const pb::JobStatus status_;
 };
 
-TEST_CASE("Progress adds the workers up", "[worker][progress]") {
-  const ProgressSample sample = SampleOf(Status(80, 70));
-  CHECK(sample.samples == 150);
-  CHECK(sample.total == 300);
-  CHECK(sample.epoch == 2);
-  CHECK(sample.epochs == 3);
-  CHECK(sample.loss == 0.5);
-  CHECK(sample.samples_per_s == 75);
-  CHECK(sample.eta_s == 2);
-  CHECK(SampleOf(Status(150, 150)).epoch == 3);
-  CHECK(std::isnan(SampleOf(Status(0, 0)).loss));
-}
-
-TEST_CASE("The live line fits every terminal", "[worker][progress]") {
+TEST_CASE("The live line fits every terminal", "[watch]") {
   const ProgressSample sample = SampleOf(Status(80, 70));
   CHECK(LiveLine(sample, 100) ==
         "adag  epoch 2/3  50%  75 samples/s  loss 0.5000  eta 2 s"
@@ -69,27 +57,41 @@ TEST_CASE("The live line fits every terminal", "[worker][progress]") {
   }
 }
 
-TEST_CASE("Plain lines have stable keys", "[worker][progress]") {
+TEST_CASE("Plain lines have stable keys", "[watch]") {
   CHECK(PlainLine(SampleOf(Status(80, 70))) ==
         "trainer=adag epoch=2/3 samples=150/300 elapsed_s=2.0 "
         "samples_per_s=75 loss=0.5000 eta_s=2.0");
 }
 
-TEST_CASE("The last state is shown and reported, of no other job",
-          "[worker][progress]") {
+class Counting final : public Observer {
+ public:
+  void See(const JobView& view, bool is_last) override {
+    samples = view.progress.samples;
+    ++(is_last ? last : others);
+  }
+  int64_t samples = 0;
+  int last = 0, others = 0;
+};
+
+TEST_CASE("The last state is told once, and no other job's", "[watch]") {
+  Observed server(Status(150, 150));
+  Counting observer;
+  Watcher watcher({&server}, 7, RealClock(), {&observer});
+  watcher.Stop();
+  watcher.Stop();
+  CHECK(observer.samples == 300);
+  CHECK(observer.last == 1);
+  Counting of_other;
+  Watcher({&server}, 8, RealClock(), {&of_other}).Stop();
+  CHECK(of_other.last == 0);
+}
+
+TEST_CASE("Where there is no terminal the last state is a line", "[watch]") {
   Observed server(Status(150, 150));
   std::FILE* const out = std::tmpfile();
   REQUIRE(out != nullptr);
-  int64_t reported = 0;
-  int64_t of_other = 0;
-  Progress(server, 7, RealClock(), {.out = out}, [&](const auto& sample) {
-    reported = sample.samples;
-  }).Stop();
-  Progress(server, 8, RealClock(), {.out = out}, [&](const auto& sample) {
-    of_other = sample.samples;
-  }).Stop();
-  CHECK(reported == 300);
-  CHECK(of_other == 0);
+  ProgressLines lines({.out = out}, RealClock());
+  Watcher({&server}, 0, RealClock(), {&lines}).Stop();
   std::rewind(out);
   char text[512] = {};
   const size_t size = std::fread(text, 1, sizeof(text) - 1, out);
