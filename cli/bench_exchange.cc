@@ -171,14 +171,7 @@ void Print(const nlohmann::ordered_json& line) {
   }
 }
 
-int RunBenchExchange(int argc, const char* const* argv) {
-  Arguments arguments;
-  const absl::Status read = Read(argc, argv, arguments);
-  if (!read.ok()) return Fail(kProgram, read);
-  if (!arguments.help.empty()) {
-    std::fputs(arguments.help.c_str(), stdout);
-    return 0;
-  }
+absl::StatusOr<int> Exchange(const Arguments& arguments) {
   std::error_code ignored;
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path(ignored) /
@@ -196,6 +189,10 @@ int RunBenchExchange(int argc, const char* const* argv) {
     Print(line);
   }
   return 0;
+}
+
+int RunBenchExchange(int argc, const char* const* argv) {
+  return RunCommand(kProgram, argc, argv, Read, Exchange);
 }
 
 const RegisterCommand kBenchExchange(

@@ -142,22 +142,18 @@ void Print(const nlohmann::ordered_json& line) {
       line["scaling"].get<double>());
 }
 
-int RunBenchKernels(int argc, const char* const* argv) {
-  Arguments arguments;
-  const absl::Status read = Read(argc, argv, arguments);
-  if (!read.ok()) return Fail(kProgram, read);
-  if (!arguments.flags.help.empty()) {
-    std::fputs(arguments.flags.help.c_str(), stdout);
-    return 0;
-  }
-  const auto line = Measure(arguments);
-  if (!line.ok()) return Fail(kProgram, line.status());
+absl::StatusOr<int> BenchKernels(const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const auto line, Measure(arguments));
   if (arguments.flags.json) {
-    std::printf("%s\n", line->dump().c_str());
+    std::printf("%s\n", line.dump().c_str());
   } else {
-    Print(*line);
+    Print(line);
   }
   return 0;
+}
+
+int RunBenchKernels(int argc, const char* const* argv) {
+  return RunCommand(kProgram, argc, argv, Read, BenchKernels);
 }
 
 const RegisterCommand kBenchKernels(

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdio>
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "base/command_line.h"
 #include "base/registry.h"
 
 namespace monsoon {
@@ -23,5 +26,30 @@ struct RegisterCommand {
     Registry<Command>::Get().Add(std::move(name), std::move(command));
   }
 };
+
+// The life of a command: `read` fills Arguments from the command line, with the
+// text of --help in their `help` or `flags.help` where that was asked for; then
+// that is printed, or `run` does the work and says the exit code. Errors of
+// both are printed.
+template <typename Arguments, typename Run>
+int RunCommand(const char* program, int argc, const char* const* argv,
+               absl::Status (*read)(int, const char* const*, Arguments&),
+               Run run) {
+  Arguments arguments;
+  const absl::Status status = read(argc, argv, arguments);
+  if (!status.ok()) return Fail(program, status);
+  const std::string* help = nullptr;
+  if constexpr (requires { arguments.flags; }) {
+    help = &arguments.flags.help;
+  } else {
+    help = &arguments.help;
+  }
+  if (!help->empty()) {
+    std::fputs(help->c_str(), stdout);
+    return 0;
+  }
+  const absl::StatusOr<int> code = run(arguments);
+  return code.ok() ? *code : Fail(program, code.status());
+}
 
 }  // namespace monsoon

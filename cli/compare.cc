@@ -286,15 +286,7 @@ absl::StatusOr<int> Compare(const Arguments& arguments) {
 }
 
 int RunCompare(int argc, const char* const* argv) {
-  Arguments arguments;
-  const absl::Status read = Read(argc, argv, arguments);
-  if (!read.ok()) return Fail(kProgram, read);
-  if (!arguments.help.empty()) {
-    std::fputs(arguments.help.c_str(), stdout);
-    return 0;
-  }
-  const absl::StatusOr<int> code = Compare(arguments);
-  return code.ok() ? *code : Fail(kProgram, code.status());
+  return RunCommand(kProgram, argc, argv, Read, Compare);
 }
 
 const RegisterCommand kCompare(

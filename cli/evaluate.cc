@@ -96,15 +96,13 @@ absl::Status EvaluateFile(const Arguments& arguments, FileSystem& files) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<int> RunOnFile(const Arguments& arguments) {
+  RETURN_IF_ERROR(EvaluateFile(arguments, RealFileSystem()));
+  return 0;
+}
+
 int RunEvaluate(int argc, const char* const* argv) {
-  Arguments arguments;
-  absl::Status status = Read(argc, argv, arguments);
-  if (status.ok() && !arguments.help.empty()) {
-    std::fputs(arguments.help.c_str(), stdout);
-    return 0;
-  }
-  if (status.ok()) status = EvaluateFile(arguments, RealFileSystem());
-  return status.ok() ? 0 : Fail(kProgram, status);
+  return RunCommand(kProgram, argc, argv, Read, RunOnFile);
 }
 
 const RegisterCommand kEvaluate("evaluate",

@@ -20,6 +20,7 @@
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/job_arguments.h"
+#include "cli/run_report.h"
 #include "transport/grpc_client.h"
 #include "watch/watching.h"
 #include "worker/flags.h"
@@ -129,6 +130,7 @@ int Launch(const Flags& flags, const WatchFlags& watch, absl::Time started) {
   const Json summary = Complete(flags.options, path, *end, started);
   const absl::Status written = files.Write(path, summary.dump() + "\n");
   if (!written.ok()) Fail(kProgram, written);
+  WriteRunReport(kProgram, folder->path(), files);
   (*watching)->End({.summary = summary, .folder = folder->path()});
   std::FILE* const people = flags.json ? stderr : stdout;
   std::fprintf(people, "%s\nrun folder: %s\n", DescribeSummary(summary).c_str(),

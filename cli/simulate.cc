@@ -219,15 +219,7 @@ absl::StatusOr<int> Run(Settings& settings) {
 }
 
 int RunSimulate(int argc, const char* const* argv) {
-  Settings settings;
-  const absl::Status read = Read(argc, argv, settings);
-  if (!read.ok()) return Fail(kProgram, read);
-  if (!settings.flags.help.empty()) {
-    std::fputs(settings.flags.help.c_str(), stdout);
-    return 0;
-  }
-  const absl::StatusOr<int> code = Run(settings);
-  return code.ok() ? *code : Fail(kProgram, code.status());
+  return RunCommand(kProgram, argc, argv, Read, Run);
 }
 
 const RegisterCommand kSimulate(

@@ -14,6 +14,7 @@
 #include "base/stop_signal.h"
 #include "cli/command.h"
 #include "cli/in_process.h"
+#include "cli/run_report.h"
 #include "data/dataset.h"
 #include "models/model.h"
 #include "watch/watching.h"
@@ -78,7 +79,10 @@ absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,
                 .options = options,
                 .servers = servers,
                 .json = flags.json,
-                .tell = [&](const RunEnd& end) { watching->End(end); }};
+                .tell = [&](const RunEnd& end) {
+                  WriteRunReport(kProgram, end.folder, files);
+                  watching->End(end);
+                }};
   watching->Stop();
   ending.stop_signal = stop.load();
   if (ending.outcome.ok() && !metrics.status().ok()) {

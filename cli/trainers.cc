@@ -124,23 +124,29 @@ absl::Status Print(const std::vector<std::string>& names, bool json) {
   return absl::OkStatus();
 }
 
-int RunTrainers(int argc, const char* const* argv) {
-  CLI::App app("The trainers that this build has.", kProgram);
-  std::string name;
+struct Arguments {
+  std::string name;  // empty: all
   bool json = false;
   std::string help;
-  app.add_option("NAME", name, "one of them; else all");
-  app.add_flag("--json", json, "as one line of JSON");
-  absl::Status status = ParseCommandLine(app, argc, argv, help);
-  if (status.ok() && !help.empty()) {
-    std::fputs(help.c_str(), stdout);
-    return 0;
-  }
-  if (status.ok()) {
-    status = Print(
-        name.empty() ? TrainerNames() : std::vector<std::string>{name}, json);
-  }
-  return status.ok() ? 0 : Fail(kProgram, status);
+};
+
+absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
+  CLI::App app("The trainers that this build has.", kProgram);
+  app.add_option("NAME", arguments.name, "one of them; else all");
+  app.add_flag("--json", arguments.json, "as one line of JSON");
+  return ParseCommandLine(app, argc, argv, arguments.help);
+}
+
+absl::StatusOr<int> List(const Arguments& arguments) {
+  const std::vector<std::string> names =
+      arguments.name.empty() ? TrainerNames()
+                             : std::vector<std::string>{arguments.name};
+  RETURN_IF_ERROR(Print(names, arguments.json));
+  return 0;
+}
+
+int RunTrainers(int argc, const char* const* argv) {
+  return RunCommand(kProgram, argc, argv, Read, List);
 }
 
 const RegisterCommand kTrainers(

@@ -57,6 +57,9 @@ class BenchTest(unittest.TestCase):
             first = next(point for point in curve if point[2] >= 0.3)
             self.assertIn(f"{first[0]:.2f}", program.out)
         self.assertEqual(program.out.count("not reached 0/1"), 2)
+        for row in self.rows():
+            pages = self.folder.glob(f"runs/*-{row['trainer']}-*/report.html")
+            self.assertIn(f"{row['test_acc']:.4f}", next(pages).read_text())
 
     def test_the_curve_ends_where_it_is_enough(self):
         program = self.bench("--trainers", "adag", "--batches", "500",

@@ -56,6 +56,8 @@ class LaunchTest(unittest.TestCase):
         self.assertGreater(summary["peak_rss_bytes"], 100e6)
         written = json.loads((self.folder / "summary.json").read_text())
         self.assertEqual(written, summary)
+        self.assertIn(f"{summary['test_acc']:.4f}",
+                      (self.folder / "report.html").read_text())
         self.assertEqual(
             sorted(path.name for path in (self.folder / "logs").iterdir()),
             ["server-0.log", "server-1.log", "worker-0.log", "worker-1.log"])
