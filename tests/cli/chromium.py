@@ -166,9 +166,19 @@ class Chromium:
         return [event["params"]["request"]["url"] for event in self.events
                 if event["method"] == "Network.requestWillBeSent"]
 
-    def screenshot(self, path):
-        """What the window shows."""
-        picture = self.call("Page.captureScreenshot", format="png")
+    def screenshot(self, path, element=None):
+        """What the window shows, or the element of that id, whole."""
+        clip = {}
+        if element is not None:
+            x, y, width, height = self.evaluate(f"""(() => {{
+                const box = document.getElementById({json.dumps(element)})
+                                .getBoundingClientRect();
+                return [box.x + scrollX, box.y + scrollY, box.width, box.height];
+            }})()""")
+            clip = {"captureBeyondViewport": True,
+                    "clip": {"x": x, "y": y, "width": width, "height": height,
+                             "scale": 1}}
+        picture = self.call("Page.captureScreenshot", format="png", **clip)
         Path(path).write_bytes(base64.b64decode(picture["data"]))
 
     def print(self, path):
