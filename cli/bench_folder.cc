@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 
@@ -109,6 +110,24 @@ absl::Status AppendResult(FileSystem& files, const std::string& folder,
                           absl::string_view line) {
   return files.Append(JoinPath(folder, "results.jsonl"),
                       absl::StrCat(line, "\n"));
+}
+
+absl::Status ReplaceResult(FileSystem& files, const std::string& folder,
+                           size_t index, absl::string_view line) {
+  const std::string path = JoinPath(folder, "results.jsonl");
+  ASSIGN_OR_RETURN(const std::string text, files.Read(path));
+  std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  // Behind the last newline is one more, empty.
+  if (index + 1 >= lines.size()) {
+    return absl::InternalError(absl::StrCat("\"", path, "\" has no line ",
+                                            index + 1,
+                                            ": has something changed it?"));
+  }
+  // First, so that a kill between the two loses nothing.
+  RETURN_IF_ERROR(files.Append(JoinPath(folder, "disturbed.jsonl"),
+                               absl::StrCat(lines[index], "\n")));
+  lines[index] = line;
+  return files.Write(path, absl::StrJoin(lines, "\n"));
 }
 
 }  // namespace monsoon

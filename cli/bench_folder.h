@@ -16,6 +16,7 @@ namespace monsoon {
 //   bench.json     {"machine", "matrix"}, written once
 //   results.jsonl  the summary of every run that has ended, one a line
 //   runs/          a folder per run
+//   disturbed.jsonl  summaries of disturbed runs that others have replaced
 //
 // Makes the folder, or goes on with one that holds the same matrix: the rows
 // of the runs that have ended. A torn last line, the trace of a bench that was
@@ -29,5 +30,10 @@ absl::StatusOr<std::vector<BenchRow>> OpenBenchFolder(
 // Adds the summary of a run to results.jsonl; `line` has no newline.
 absl::Status AppendResult(FileSystem& files, const std::string& folder,
                           absl::string_view line);
+
+// Puts `line` in the place of line `index` (from 0) of results.jsonl, which
+// goes to disturbed.jsonl.
+absl::Status ReplaceResult(FileSystem& files, const std::string& folder,
+                           size_t index, absl::string_view line);
 
 }  // namespace monsoon

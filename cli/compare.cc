@@ -151,13 +151,15 @@ std::map<std::string, Json> Flat(const Json& machine) {
   return flat;
 }
 
-// All that both describe, but how busy it was: that always differs.
+// All that both describe, but how busy and how fast it was just then: that
+// always differs.
 Json MachineDifferences(const Json& a, const Json& b) {
+  const std::set<std::string> varies = {"load_before", "frequency_mhz"};
   Json differs = Json::object();
   const std::map<std::string, Json> of_b = Flat(b);
   for (const auto& [key, value] : Flat(a)) {
     const auto other = of_b.find(key);
-    if (key == "load_before" || other == of_b.end()) continue;
+    if (varies.contains(key) || other == of_b.end()) continue;
     if (other->second == value) continue;
     differs[key] = {{"a", value}, {"b", other->second}};
   }

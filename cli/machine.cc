@@ -3,10 +3,11 @@
 
 #include <dnnl.h>
 #include <grpcpp/grpcpp.h>
-#include <sched.h>
 #include <sys/utsname.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "absl/strings/ascii.h"
@@ -14,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "cli/commit.h"
+#include "cli/disturbance.h"
 
 namespace monsoon {
 namespace {
@@ -38,12 +41,23 @@ Json TextOrNull(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
 
-// The cores that this process may use, which a container can make fewer.
 Json Cores() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return nullptr;
-  return CPU_COUNT(&allowed);
+  const size_t cores = AllowedCores().size();
+  return cores == 0 ? Json() : Json(cores);
+}
+
+Json Frequency(FileSystem& files) {
+  const std::string text = Field(files, "/proc/cpuinfo", "cpu MHz", ':');
+  double mhz = 0;
+  if (!absl::SimpleAtod(text, &mhz)) return nullptr;
+  return static_cast<int64_t>(std::lround(mhz));
+}
+
+Json Governor(FileSystem& files) {
+  const std::string path =
+      "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+  const std::string text = files.Read(path).value_or("");
+  return TextOrNull(std::string(absl::StripAsciiWhitespace(text)));
 }
 
 Json MemoryBytes(FileSystem& files) {
@@ -56,15 +70,14 @@ Json MemoryBytes(FileSystem& files) {
 }
 
 Json Load(FileSystem& files) {
-  const std::string text = files.Read("/proc/loadavg").value_or("");
-  double load = 0;
-  if (!absl::SimpleAtod(text.substr(0, text.find(' ')), &load)) return nullptr;
-  return load;
+  const std::optional<double> load = ReadLoad(files);
+  return load.has_value() ? Json(*load) : Json();
 }
 
 Json Versions() {
   const dnnl_version_t* dnnl = dnnl_version();
   return {{"monsoon", MONSOON_VERSION},
+          {"commit", kCommit},
           {"compiler", __VERSION__},
           {"grpc", grpc::Version()},
           {"onednn",
@@ -83,6 +96,8 @@ Json DescribeMachine(FileSystem& files) {
   return {{"processor",
            TextOrNull(Field(files, "/proc/cpuinfo", "model name", ':'))},
           {"cores", Cores()},
+          {"frequency_mhz", Frequency(files)},
+          {"governor", Governor(files)},
           {"memory_bytes", MemoryBytes(files)},
           {"os", TextOrNull(os)},
           {"kernel", has_kernel ? Json(kernel.release) : Json()},

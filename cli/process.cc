@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -25,8 +26,9 @@ namespace {
 // What the child does between fork and exec. The parent has threads, so
 // everything here is async-signal-safe, and what it needs is made before.
 struct Plan {
-  std::vector<char*> arguments;  // ends with a null
-  int stdout_file = -1;          // -1: the parent's
+  std::vector<char*> arguments;  // ends with a null, as does:
+  std::vector<char*> environment;
+  int stdout_file = -1;  // -1: the parent's
   int stderr_file = -1;
   int error_pipe = -1;  // closed by exec; else it carries errno
   pid_t parent = 0;
@@ -50,7 +52,7 @@ struct Plan {
   ::signal(SIGTTOU, SIG_IGN);
   if (plan.stdout_file >= 0 && ::dup2(plan.stdout_file, 1) < 0) fail();
   if (plan.stderr_file >= 0 && ::dup2(plan.stderr_file, 2) < 0) fail();
-  ::execv(plan.arguments[0], plan.arguments.data());
+  ::execve(plan.arguments[0], plan.arguments.data(), plan.environment.data());
   fail();
   ::_exit(127);
 }
@@ -103,6 +105,35 @@ absl::Status StartFailure(const std::string& path, int error) {
                          : absl::InternalError(message);
 }
 
+// Does the variable `text` of the environment have the name of one of `others`?
+bool HasNameOf(absl::string_view text, const std::vector<std::string>& others) {
+  const absl::string_view name = text.substr(0, text.find('='));
+  return std::any_of(others.begin(), others.end(),
+                     [name](absl::string_view other) {
+                       return other.substr(0, other.find('=')) == name;
+                     });
+}
+
+// What is handed to exec: pointers into `command` and this process's own.
+std::vector<char*> EnvironmentOf(const Process::Command& command) {
+  std::vector<char*> environment;
+  for (char** variable = ::environ; *variable != nullptr; ++variable) {
+    if (!HasNameOf(*variable, command.environment)) {
+      environment.push_back(*variable);
+    }
+  }
+  for (const std::string& variable : command.environment) {
+    environment.push_back(const_cast<char*>(variable.c_str()));
+  }
+  environment.push_back(nullptr);
+  return environment;
+}
+
+double SecondsOf(const timeval& time) {
+  return static_cast<double>(time.tv_sec) +
+         static_cast<double>(time.tv_usec) * 1e-6;
+}
+
 // Forks and execs; the pid of a child that runs the binary.
 absl::StatusOr<pid_t> Spawn(const Process::Command& command) {
   Descriptor out, error, pipe_read, pipe_write;
@@ -116,7 +147,9 @@ absl::StatusOr<pid_t> Spawn(const Process::Command& command) {
   }
   pipe_read.Reset(ends[0]);
   pipe_write.Reset(ends[1]);
-  Plan plan = {{}, out.number(), error.number(), ends[1], ::getpid()};
+  Plan plan = {{},           EnvironmentOf(command),
+               out.number(), error.number(),
+               ends[1],      ::getpid()};
   for (const std::string& argument : command.arguments) {
     plan.arguments.push_back(const_cast<char*>(argument.c_str()));
   }
@@ -203,6 +236,7 @@ void Process::WaitForEnd() {
     if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
     if (WIFEXITED(status)) end.code = WEXITSTATUS(status);
     end.peak_rss_bytes = int64_t{usage.ru_maxrss} * 1024;
+    end.processor_s = SecondsOf(usage.ru_utime) + SecondsOf(usage.ru_stime);
     exit_ = end;
   }
   if (on_exit_) on_exit_();

@@ -24,6 +24,8 @@ struct ProcessExit {
   // The most memory that it held, and at least what its parent held when it
   // started it (Linux counts from before the exec).
   int64_t peak_rss_bytes = 0;
+  // Seconds of the processors that it used, with the children it waited for.
+  double processor_s = 0;
 
   bool ok() const { return code == 0 && signal == 0; }
 };
@@ -52,6 +54,9 @@ class Process {
     // Files that its output replaces; both may be one. Empty: the parent's.
     std::string stdout_file;
     std::string stderr_file;
+    // "NAME=VALUE": added to the parent's environment, in place of what has the
+    // name there.
+    std::vector<std::string> environment = {};
   };
 
   // Starts it. `on_exit` is called once, from another thread, after exit() has

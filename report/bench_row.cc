@@ -2,6 +2,7 @@
 #include "report/bench_row.h"
 
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -61,6 +62,29 @@ absl::Status ReadCurve(const Json& object, BenchRow& row) {
   return absl::OkStatus();
 }
 
+// What the summary of another version, or of another trainer, has not.
+void ReadOptional(const Json& object, BenchRow& row) {
+  const auto number = [](const Json& in, const char* key, auto& value) {
+    const auto found = in.find(key);
+    if (found == in.end() || !found->is_number()) return;
+    value = found->get<std::remove_reference_t<decltype(value)>>();
+  };
+  number(object, "servers", row.servers);
+  number(object, "wall_s", row.wall_s);
+  number(object, "other_load", row.other_load);
+  number(object, "steal", row.steal);
+  const auto hyper = object.find("hyper");
+  if (hyper != object.end() && hyper->is_object()) {
+    number(*hyper, "window", row.window);
+  }
+  const auto is_true = [&object](const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_boolean() && found->get<bool>();
+  };
+  row.disturbed = is_true("disturbed");
+  row.repeated = is_true("repeated");
+}
+
 }  // namespace
 
 absl::StatusOr<BenchRow> ParseBenchRow(absl::string_view line) {
@@ -88,6 +112,7 @@ absl::StatusOr<BenchRow> ParseBenchRow(absl::string_view line) {
   RETURN_IF_ERROR(Read(object, "staleness_p95", row.staleness_p95));
   RETURN_IF_ERROR(Read(object, "test_acc", row.test_acc));
   RETURN_IF_ERROR(ReadCurve(object, row));
+  ReadOptional(object, row);
   return row;
 }
 

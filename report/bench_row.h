@@ -23,6 +23,8 @@ struct BenchRow {
   std::string status;         // done, diverged, interrupted, failed
   int batch_size = 0;
   int workers = 0;
+  int servers = 0;  // 0: not said
+  int window = 0;   // local steps between exchanges; 0: the trainer has none
   uint64_t seed = 0;
   double elapsed_s = kNone;  // first batch to last applied update
   double samples_per_s = kNone;
@@ -33,6 +35,12 @@ struct BenchRow {
   double test_acc = kNone;
   // Of the points of its curve, if it has one: elapsed seconds, test accuracy.
   std::vector<std::pair<double, double>> curve;
+  // What the bench adds; of an older version NaN, and not disturbed.
+  double wall_s = kNone;      // of the whole process
+  double other_load = kNone;  // cores that other processes kept busy
+  double steal = kNone;       // part of the cores' time
+  bool disturbed = false;     // by these
+  bool repeated = false;      // in place of a run that was disturbed
 };
 
 // Reads one line of results.jsonl. DATA_LOSS says what is wrong with it.

@@ -12,6 +12,13 @@ namespace {
 
 using Values = std::vector<double>;
 
+// What is not finite goes, and the order of repeats says nothing, so it shall
+// change nothing.
+void Clean(Values& values) {
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  std::sort(values.begin(), values.end());
+}
+
 // Of an even number, the mean of the middle two. REQUIRES: there is a value.
 double Median(Values& values) {
   const auto middle =
@@ -62,13 +69,22 @@ void Resample(const Values& a, const Values& b, MedianDifference& result) {
 
 }  // namespace
 
+std::optional<Interval> MedianInterval(Values values) {
+  Clean(values);
+  if (values.size() < kIntervalRepeats) return std::nullopt;
+  Random random({kBootstrapSeed, Random::kResample});
+  Values medians;
+  Values drawn;
+  for (int i = 0; i < kResamples; ++i) {
+    medians.push_back(MedianOfResample(values, random, drawn));
+  }
+  return MiddleOf(std::move(medians));
+}
+
 MedianDifference CompareMedians(Values a, Values b) {
   MedianDifference result;
-  for (Values* values : {&a, &b}) {
-    std::erase_if(*values, [](double value) { return !std::isfinite(value); });
-    // The order of repeats says nothing, so it shall change nothing.
-    std::sort(values->begin(), values->end());
-  }
+  Clean(a);
+  Clean(b);
   if (!a.empty()) result.a = Median(a);
   if (!b.empty()) result.b = Median(b);
   if (a.empty() || b.empty()) return result;

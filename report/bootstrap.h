@@ -8,10 +8,14 @@
 //          interval holds 0 is within noise.
 // Seed:    kBootstrapSeed, anew for each difference: the same values have the
 //          same interval, whatever else is compared and in whatever order.
-// Repeats: two of each side at least, else there is no interval. Of three, each
+//          One median has an interval in the same way: drawn again from its
+//          values, the middle 95 of 100 medians.
+// Repeats: two of each side at least, else there is no interval; three for one
+//          median. Of three, each
 //          value is the median of one draw in four, so that the interval is the
 //          range of all differences between a value of B and one of A: honest,
-//          and wide. It narrows from four on.
+//          and wide. It narrows from four on; that of one median, which is the
+//          range of the values of up to five, from six on.
 // Source:  Efron, Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13.
 #pragma once
 
@@ -25,6 +29,8 @@ namespace monsoon {
 inline constexpr int kResamples = 10'000;
 inline constexpr double kConfidence = 0.95;
 inline constexpr uint64_t kBootstrapSeed = 1;
+// The fewest values of which one median has an interval.
+inline constexpr int kIntervalRepeats = 3;
 
 struct Interval {
   double low = 0;
@@ -45,6 +51,10 @@ struct MedianDifference {
   std::optional<Interval> difference_interval;
   std::optional<Interval> percent_interval;
 };
+
+// Of the median of the finite values; nothing where they are fewer than
+// kIntervalRepeats.
+std::optional<Interval> MedianInterval(std::vector<double> values);
 
 // Over the finite values.
 MedianDifference CompareMedians(std::vector<double> a, std::vector<double> b);

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "report/cells.h"
 #include "report/claims.h"
@@ -48,6 +49,12 @@ size_t Place(std::vector<std::string>& names, const std::string& name) {
   return place;
 }
 
+// Local steps between exchanges; 0 of a trainer that has no such choice.
+int64_t WindowOf(const RunSummary& run) {
+  int64_t window = 0;
+  return absl::SimpleAtoi(run.Setting("hyper.window"), &window) ? window : 0;
+}
+
 // As the matrices list models, trainers and codes, then as runs come; numbers
 // going up.
 std::vector<RunSummary> Sorted(absl::Span<const ResultFolder> folders) {
@@ -55,15 +62,16 @@ std::vector<RunSummary> Sorted(absl::Span<const ResultFolder> folders) {
   auto trainers = Listed<std::string>(folders, "trainers");
   auto wires = Listed<std::string>(folders, "wire");
   std::vector<std::string> data;
-  using Key = std::tuple<size_t, size_t, int64_t, size_t, int64_t, size_t,
-                         int64_t, uint64_t>;
+  using Key = std::tuple<size_t, size_t, int64_t, size_t, int64_t, int64_t,
+                         size_t, int64_t, int64_t, uint64_t>;
   std::vector<std::pair<Key, RunSummary>> keyed;
   for (const ResultFolder& folder : folders) {
     for (const RunSummary& run : folder.runs) {
       keyed.emplace_back(
           Key{Place(models, run.model), Place(data, run.data), run.epochs,
-              Place(trainers, run.trainer), run.workers,
-              Place(wires, run.Setting("wire")), run.batch_size, run.seed},
+              Place(trainers, run.trainer), run.workers, run.servers,
+              Place(wires, run.Setting("wire")), WindowOf(run), run.batch_size,
+              run.seed},
           run);
     }
   }
@@ -117,9 +125,11 @@ std::string Summary(const Report& report) {
   std::set<std::string> trainers;
   std::vector<std::string> groups;
   int64_t done = 0;
+  int64_t disturbed = 0;
   for (const RunSummary& run : report.runs) {
     trainers.insert(run.trainer);
     if (run.done()) ++done;
+    if (run.disturbed) ++disturbed;
   }
   for (const Chapter& chapter : report.chapters) {
     groups.push_back(chapter.title);
@@ -130,7 +140,12 @@ std::string Summary(const Report& report) {
       CountedText(static_cast<int64_t>(trainers.size()), "trainer"), ": ",
       ListText(groups), ". ",
       done == runs ? "All are done."
-                   : absl::StrCat(runs - done, " not done, shown as such."));
+                   : absl::StrCat(runs - done, " not done, shown as such."),
+      disturbed == 0
+          ? ""
+          : absl::StrCat(" ", CountedText(disturbed, "run"),
+                         disturbed == 1 ? " was" : " were",
+                         " disturbed by other processes, marked with *."));
 }
 
 // How the numbers came about, of the product as it is.
@@ -149,9 +164,11 @@ std::vector<std::string> Rules(const Report& report) {
       "the run; the points of a curve are copies that were evaluated after it "
       "too.");
   rules.emplace_back(
-      "Values are medians over repeats, which differ in their seeds; ranges go "
-      "from the smallest to the largest. Where ranges overlap, the order may "
-      "be chance.");
+      "Values are medians over repeats, which differ in their seeds. Of three "
+      "repeats and more, [low, high] is the 95 % interval of the median "
+      "(bootstrap, as in monsoon compare), which up to five repeats is the "
+      "range of their values; of two, (low to high) is the range. Where these "
+      "overlap, the order may be chance.");
   rules.emplace_back(
       "Only runs that are done count in medians of elapsed time and accuracy. "
       "Runs that failed, diverged or were interrupted are shown as such and "
@@ -165,7 +182,9 @@ std::vector<std::string> Rules(const Report& report) {
     rules.emplace_back(
         "The runs of a bench are processes of their own, one after another, in "
         "an order shuffled by the seed, so that drift of the machine favours "
-        "nobody.");
+        "nobody. A run during which other processes, or other machines on the "
+        "same host, took too much of the processors' time is marked as "
+        "disturbed, and counts like the others.");
   }
   if (has([](const RunSummary& run) { return run.transport == "virtual"; })) {
     rules.emplace_back(

@@ -5,12 +5,16 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "report/bootstrap.h"
 #include "report/claims.h"
 #include "report/figures.h"
 #include "report/number_text.h"
 
 namespace monsoon {
 namespace {
+
+// Behind the numbers of a cell with such a run.
+constexpr char kDisturbed[] = "*";
 
 // "failed" where no run is done, "2 of 3 done" where not all are.
 std::string EndingOf(const RunCell& cell) {
@@ -65,11 +69,12 @@ Shown ShowSpread(const RunCell& cell, const Spread& spread,
   Shown shown;
   shown.point.y = spread.median;
   if (spread.count > 1) {
-    shown.point.min = spread.min;
-    shown.point.max = spread.max;
+    shown.point.low = spread.low;
+    shown.point.high = spread.high;
   }
   shown.point.note = EndingOf(cell);
   if (spread.count > 0) shown.text = SpreadText(spread, text);
+  if (cell.disturbed > 0) shown.text += kDisturbed;
   absl::StrAppend(&shown.text,
                   shown.text.empty() || shown.point.note.empty() ? "" : ", ",
                   shown.point.note);
@@ -88,10 +93,22 @@ size_t MostRuns(const RunGroup& group) {
 
 std::string SpreadNote(const FigureInputs& inputs) {
   const size_t most = MostRuns(inputs.group);
-  return most < 2 ? "One run each."
-                  : absl::StrCat("Medians of up to ", most,
-                                 " runs; the whiskers go from the smallest to "
-                                 "the largest.");
+  std::string note =
+      most < 2 ? "One run each."
+      : most < static_cast<size_t>(kIntervalRepeats)
+          ? "Medians of up to 2 runs; the whiskers go from one to the other."
+          : absl::StrCat("Medians of up to ", most,
+                         " runs; the whiskers are their 95 % interval, of two "
+                         "runs the range.");
+  const std::vector<RunCell>& cells = inputs.group.cells;
+  const bool is_disturbed =
+      std::any_of(cells.begin(), cells.end(),
+                  [](const RunCell& cell) { return cell.disturbed > 0; });
+  if (is_disturbed) {
+    absl::StrAppend(&note, " ", kDisturbed,
+                    " other processes disturbed a run; see the table of runs.");
+  }
+  return note;
 }
 
 }  // namespace
@@ -141,13 +158,13 @@ std::optional<Figure> TimeToFigure(const FigureInputs& inputs,
     const Reach reach = MeasureReach(inputs.runs, cell, accuracy, kWallTime);
     Shown shown;
     if (reach.reached > 1) {
-      shown.point.min = reach.min;
-      shown.point.max = reach.max;
+      shown.point.low = reach.min;
+      shown.point.high = reach.max;
     }
     if (std::isfinite(reach.median)) {
       shown.point.y = reach.median;
-      shown.text = SpreadText(
-          {reach.median, reach.min, reach.max, reach.reached}, SecondsText);
+      shown.text = RangeText(reach.median, reach.min, reach.max, reach.reached,
+                             SecondsText);
     } else {
       shown.text = "not reached";
       shown.point.note = shown.text;
@@ -174,7 +191,8 @@ std::optional<Figure> TimeToFigure(const FigureInputs& inputs,
         " s.");
   }
   figure.note =
-      "Shorter is better. Medians; a run that has not got there took longer "
+      "Shorter is better. Medians; the whiskers go from the fastest run to the "
+      "slowest; a run that has not got there took longer "
       "than any that has.";
   figure.y.label = absl::StrCat("seconds to ", accuracy);
   return figure;

@@ -132,6 +132,7 @@ void Measure(Runs runs, RunCell& cell) {
   std::vector<double> elapsed;
   std::vector<double> accuracy;
   for (const size_t i : cell.runs) {
+    if (runs[i].disturbed) ++cell.disturbed;
     if (!runs[i].done()) {
       ++cell.endings[runs[i].status];
       continue;

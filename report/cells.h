@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "report/bench_tables.h"
 #include "report/run_summary.h"
+#include "report/spread.h"
 
 namespace monsoon {
 
@@ -28,6 +28,7 @@ struct RunCell {
   int64_t batch_size = 0;
   std::vector<size_t> runs;  // indices of the runs that were grouped
   int done = 0;
+  int disturbed = 0;  // by other processes; counted like the others
   // How those that are not done ended, and how many so: {"failed", 2}.
   std::map<std::string, int> endings;
   Spread elapsed;   // of those that are done, in seconds

@@ -18,18 +18,22 @@ const Spread& Accuracy(const RunCell& cell) { return cell.accuracy; }
 
 using Measure = const Spread& (*)(const RunCell&);
 
-// "3.50 s (3.28 to 3.53 in 3 runs)", "3.50 s (one run)"
+// "3.50 s (95 % interval 3.28 to 3.53 of 3 runs)", "3.50 s (3.28 to 3.53 in 2
+// runs)", "3.50 s (one run)"
 std::string Measured(const Spread& spread, std::string (*text)(double),
                      const char* unit) {
   if (spread.count == 1) {
     return absl::StrCat(text(spread.median), unit, " (one run)");
   }
-  return absl::StrCat(text(spread.median), unit, " (", text(spread.min), " to ",
-                      text(spread.max), " in ", spread.count, " runs)");
+  const bool has_interval = spread.has_interval();
+  return absl::StrCat(text(spread.median), unit, " (",
+                      has_interval ? "95 % interval " : "", text(spread.low),
+                      " to ", text(spread.high), has_interval ? " of " : " in ",
+                      spread.count, " runs)");
 }
 
-// The cells whose range from smallest to largest value meets that of `best`: of
-// repeats alone, one value has no range.
+// The cells whose interval, or range, meets that of `best`: of repeats alone,
+// one value has none.
 std::string Overlapping(const RunGroup& group, const RunCell& best,
                         Measure measure) {
   const Spread& ours = measure(best);
@@ -38,7 +42,7 @@ std::string Overlapping(const RunGroup& group, const RunCell& best,
   for (const RunCell& cell : group.cells) {
     const Spread& theirs = measure(cell);
     if (&cell == &best || theirs.count < 2) continue;
-    if (theirs.min <= ours.max && theirs.max >= ours.min) {
+    if (theirs.low <= ours.high && theirs.high >= ours.low) {
       names.push_back(CellName(group, cell));
     }
   }
@@ -49,7 +53,8 @@ std::string Overlapping(const RunGroup& group, const RunCell& best,
     names.resize(kMost);
     names.push_back(absl::StrCat(more, " more"));
   }
-  return absl::StrCat(" Its range overlaps with ", ListText(names), ".");
+  return absl::StrCat(ours.has_interval() ? " Its interval" : " Its range",
+                      " overlaps with ", ListText(names), ".");
 }
 
 // ", 1.6 × as fast as single"; "" where there is nothing to compare with.

@@ -94,6 +94,14 @@ absl::Status ReadValues(const Json& object, ComparedRun& run) {
   return absl::OkStatus();
 }
 
+void ReadWindow(const Json& hyper, ComparedRun& run) {
+  const auto window = hyper.find("window");
+  const bool is_count =
+      window != hyper.end() && window->is_number_unsigned() &&
+      window->get<uint64_t>() <= std::numeric_limits<int>::max();
+  if (is_count) run.cell.window = window->get<int>();
+}
+
 void ReadSettings(const Json& object, ComparedRun& run) {
   for (const char* key : kSettings) {
     const auto found = object.find(key);
@@ -101,6 +109,7 @@ void ReadSettings(const Json& object, ComparedRun& run) {
   }
   const auto hyper = object.find("hyper");
   if (hyper == object.end() || !hyper->is_object()) return;
+  ReadWindow(*hyper, run);
   for (const auto& [key, value] : hyper->items()) {
     run.settings[absl::StrCat("hyper.", key)] = value.dump();
   }
@@ -159,7 +168,8 @@ std::string DescribeCell(const BenchCell& cell) {
       cell.model, " on ", cell.data, ", ", cell.trainer, ", batch ",
       cell.batch_size, ", ", Counted(cell.workers, "worker"), ", ",
       Counted(cell.servers, "server"), cell.wire == "fp32" ? "" : ", wire ",
-      cell.wire == "fp32" ? "" : cell.wire);
+      cell.wire == "fp32" ? "" : cell.wire, cell.window == 0 ? "" : ", window ",
+      cell.window == 0 ? "" : absl::StrCat(cell.window));
 }
 
 absl::StatusOr<ComparedRun> ParseComparedRun(absl::string_view line) {

@@ -39,9 +39,13 @@ struct BenchCell {
   int servers = 0;
   std::string wire;
   int batch_size = 0;
+  // Local steps between exchanges. 0: the trainer has no such choice, or it
+  // tells no runs apart (see CompareBenches).
+  int window = 0;
 
   auto key() const {
-    return std::tie(model, data, trainer, workers, servers, wire, batch_size);
+    return std::tie(model, data, trainer, workers, servers, wire, batch_size,
+                    window);
   }
   friend bool operator==(const BenchCell& a, const BenchCell& b) {
     return a.key() == b.key();
@@ -52,7 +56,7 @@ struct BenchCell {
 };
 
 // "mlp on fashion-mnist, adag, batch 64, 2 workers, 1 server"; the wire where
-// it is not fp32.
+// it is not fp32, and the window where it is not 0.
 std::string DescribeCell(const BenchCell& cell);
 
 // One run as `monsoon compare` sees it. A value.

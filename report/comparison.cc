@@ -105,6 +105,23 @@ ComparedCell CompareCell(const BenchCell& cell, const BenchCell& cell_b,
   return compared;
 }
 
+BenchCell WithoutWindow(BenchCell cell) {
+  cell.window = 0;
+  return cell;
+}
+
+// Adds the cells, without their windows, of which `runs` have several windows.
+void AddSeveral(absl::Span<const ComparedRun> runs,
+                std::set<BenchCell>& cells) {
+  std::map<BenchCell, std::set<int>> windows;
+  for (const ComparedRun& run : runs) {
+    windows[WithoutWindow(run.cell)].insert(run.cell.window);
+  }
+  for (const auto& [cell, of] : windows) {
+    if (of.size() > 1) cells.insert(cell);
+  }
+}
+
 }  // namespace
 
 std::string DescribeCells(const ComparedCell& cell) {
@@ -153,9 +170,17 @@ std::optional<Interval> FieldDifference::ShownInterval(
 
 std::vector<ComparedCell> CompareBenches(absl::Span<const ComparedRun> a,
                                          absl::Span<const ComparedRun> b) {
+  // Without their windows, the cells of which a bench has several.
+  std::set<BenchCell> has_several;
+  AddSeveral(a, has_several);
+  AddSeveral(b, has_several);
+  const auto cell_of = [&has_several](const ComparedRun& run) {
+    const BenchCell cell = WithoutWindow(run.cell);
+    return has_several.contains(cell) ? run.cell : cell;
+  };
   std::map<BenchCell, Matched> cells;
-  for (const ComparedRun& run : a) cells[run.cell].a.push_back(&run);
-  for (const ComparedRun& run : b) cells[run.cell].b.push_back(&run);
+  for (const ComparedRun& run : a) cells[cell_of(run)].a.push_back(&run);
+  for (const ComparedRun& run : b) cells[cell_of(run)].b.push_back(&run);
   std::vector<ComparedCell> compared;
   for (const auto& [cell, runs] : cells) {
     compared.push_back(CompareCell(cell, cell, runs));
@@ -165,7 +190,8 @@ std::vector<ComparedCell> CompareBenches(absl::Span<const ComparedRun> a,
 
 std::vector<ComparedCell> CompareRuns(const ComparedRun& a,
                                       const ComparedRun& b) {
-  return {CompareCell(a.cell, b.cell, {{&a}, {&b}})};
+  return {
+      CompareCell(WithoutWindow(a.cell), WithoutWindow(b.cell), {{&a}, {&b}})};
 }
 
 FieldTally TallyOf(absl::Span<const ComparedCell> cells, int field) {

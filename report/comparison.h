@@ -76,6 +76,8 @@ struct ComparedCell {
 std::string DescribeCells(const ComparedCell& cell);
 
 // Matches the runs of two benches by their cell: every cell of either, sorted.
+// The window is part of a cell where either bench has several for it, as of
+// `--windows`; else it is a setting that may differ.
 // Pure: the same runs, in any order, compare the same.
 std::vector<ComparedCell> CompareBenches(absl::Span<const ComparedRun> a,
                                          absl::Span<const ComparedRun> b);

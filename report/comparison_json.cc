@@ -80,10 +80,14 @@ Json CellsJson(absl::Span<const ComparedCell> cells) {
   Json all = Json::array();
   for (const ComparedCell& cell : cells) {
     const BenchCell& of = cell.cell;
-    Json json = {{"model", of.model},     {"data", of.data},
-                 {"trainer", of.trainer}, {"batch_size", of.batch_size},
-                 {"workers", of.workers}, {"servers", of.servers},
-                 {"wire", of.wire}};
+    Json json = {{"model", of.model},
+                 {"data", of.data},
+                 {"trainer", of.trainer},
+                 {"batch_size", of.batch_size},
+                 {"workers", of.workers},
+                 {"servers", of.servers},
+                 {"wire", of.wire},
+                 {"window", of.window == 0 ? Json() : Json(of.window)}};
     json["in"] = cell.in_both() ? "both" : cell.a.runs > 0 ? "a" : "b";
     json["a"] = RunsJson(cell.a);
     json["b"] = RunsJson(cell.b);

@@ -53,7 +53,10 @@ std::vector<CellColumn> CellColumns(Cells cells) {
       {"data", std::mem_fn(&BenchCell::data)},
       {"workers", number(&BenchCell::workers)},
       {"servers", number(&BenchCell::servers)},
-      {"wire", std::mem_fn(&BenchCell::wire)}};
+      {"wire", std::mem_fn(&BenchCell::wire)},
+      {"window", [](const BenchCell& cell) {
+         return cell.window == 0 ? "-" : absl::StrCat(cell.window);
+       }}};
   constexpr size_t kAlwaysShown = 3;
   for (size_t i = kAlwaysShown; i < columns.size(); ++i) {
     CellColumn& column = columns[i];
@@ -68,8 +71,10 @@ std::vector<CellColumn> CellColumns(Cells cells) {
     column.common = column.name == "workers"   ? Counted(text, "worker")
                     : column.name == "servers" ? Counted(text, "server")
                     : column.name == "data"    ? text
-                    : text == "fp32"           ? ""  // as nobody says
-                                               : absl::StrCat("wire ", text);
+                    : column.name == "window"
+                        ? (text == "-" ? "" : absl::StrCat("window ", text))
+                    : text == "fp32" ? ""  // as nobody says
+                                     : absl::StrCat("wire ", text);
   }
   return columns;
 }
@@ -174,6 +179,7 @@ Table DifferenceSheet(Cells cells) {
                    "workers",
                    "servers",
                    "wire",
+                   "window",
                    "runs_a",
                    "done_a",
                    "runs_b",
@@ -193,21 +199,23 @@ Table DifferenceSheet(Cells cells) {
     for (size_t i = 0; i < cell.fields.size(); ++i) {
       const FieldDifference& found = cell.fields[i];
       const MedianDifference& medians = found.medians;
-      std::vector<std::string> texts = {of.model,
-                                        of.data,
-                                        of.trainer,
-                                        absl::StrCat(of.batch_size),
-                                        absl::StrCat(of.workers),
-                                        absl::StrCat(of.servers),
-                                        of.wire,
-                                        absl::StrCat(cell.a.runs),
-                                        absl::StrCat(cell.a.done),
-                                        absl::StrCat(cell.b.runs),
-                                        absl::StrCat(cell.b.done),
-                                        ComparedFields()[i].name,
-                                        Plain(medians.a),
-                                        Plain(medians.b),
-                                        Plain(medians.difference)};
+      std::vector<std::string> texts = {
+          of.model,
+          of.data,
+          of.trainer,
+          absl::StrCat(of.batch_size),
+          absl::StrCat(of.workers),
+          absl::StrCat(of.servers),
+          of.wire,
+          of.window == 0 ? "" : absl::StrCat(of.window),
+          absl::StrCat(cell.a.runs),
+          absl::StrCat(cell.a.done),
+          absl::StrCat(cell.b.runs),
+          absl::StrCat(cell.b.done),
+          ComparedFields()[i].name,
+          Plain(medians.a),
+          Plain(medians.b),
+          Plain(medians.difference)};
       AddInterval(medians.difference_interval, texts);
       texts.push_back(Plain(medians.percent));
       AddInterval(medians.percent_interval, texts);

@@ -180,8 +180,8 @@ void AddFamily(const Family& family, Styles& styles, Figure& figure) {
     const double x = static_cast<double>(workers);
     ChartPoint point = {.x = x, .y = rate.median};
     if (rate.count > 1) {
-      point.min = rate.min;
-      point.max = rate.max;
+      point.low = rate.low;
+      point.high = rate.high;
     }
     series.points.push_back(point);
     guide.points.push_back(

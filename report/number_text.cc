@@ -37,10 +37,18 @@ std::string GroupedText(double value) {
   return text;
 }
 
+std::string RangeText(double median, double min, double max, int count,
+                      std::string (*text)(double)) {
+  if (count < 2) return text(median);
+  return absl::StrCat(text(median), " (", text(min), " to ", text(max), ")");
+}
+
 std::string SpreadText(const Spread& spread, std::string (*text)(double)) {
-  if (spread.count < 2) return text(spread.median);
-  return absl::StrCat(text(spread.median), " (", text(spread.min), " to ",
-                      text(spread.max), ")");
+  if (!spread.has_interval()) {
+    return RangeText(spread.median, spread.min, spread.max, spread.count, text);
+  }
+  return absl::StrCat(text(spread.median), " [", text(spread.low), ", ",
+                      text(spread.high), "]");
 }
 
 std::string CountedText(int64_t count, const std::string& what) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "report/number_text.h"
 
@@ -55,19 +56,7 @@ Reach MeasureReach(absl::Span<const RunSummary> runs, const RunCell& cell,
                           ? std::numeric_limits<double>::infinity()
                           : effort.of(runs[i], *there));
   }
-  Reach reach;
-  reach.runs = static_cast<int>(efforts.size());
-  if (efforts.empty()) return reach;
-  const Spread spread = MeasureSpread(efforts);  // of the finite ones
-  reach.min = spread.min;
-  reach.max = spread.max;
-  reach.reached = spread.count;
-  std::sort(efforts.begin(), efforts.end());
-  const size_t middle = efforts.size() / 2;
-  reach.median = efforts.size() % 2 == 1
-                     ? efforts[middle]
-                     : (efforts[middle - 1] + efforts[middle]) / 2;
-  return reach;
+  return MeasureReach(std::move(efforts));
 }
 
 const RunCell* FirstToReach(absl::Span<const RunSummary> runs,

@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "report/cells.h"
 #include "report/run_summary.h"
+#include "report/spread.h"
 
 namespace monsoon {
 
@@ -31,16 +32,6 @@ extern const Effort kMegabytes;
 std::vector<AccuracyPoint> PointsOf(const RunSummary& run);
 
 // The effort until the first point with the accuracy, over the runs of a cell.
-struct Reach {
-  // Infinity: not reached by the median run; a run that has not got there took
-  // longer than any that has. NaN: no run.
-  double median = RunSummary::kNone;
-  double min = RunSummary::kNone;  // of those that got there
-  double max = RunSummary::kNone;
-  int reached = 0;
-  int runs = 0;
-};
-
 Reach MeasureReach(absl::Span<const RunSummary> runs, const RunCell& cell,
                    double accuracy, const Effort& effort);
 

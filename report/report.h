@@ -19,8 +19,9 @@ struct ChartPoint {
   double x =
       std::numeric_limits<double>::quiet_NaN();  // or place of a category
   double y = std::numeric_limits<double>::quiet_NaN();
-  double min = std::numeric_limits<double>::quiet_NaN();  // of repeats; or NaN
-  double max = std::numeric_limits<double>::quiet_NaN();
+  // Of repeats, the ends of its whisker; or NaN.
+  double low = std::numeric_limits<double>::quiet_NaN();
+  double high = std::numeric_limits<double>::quiet_NaN();
   std::string note;
 };
 

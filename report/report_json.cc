@@ -39,9 +39,9 @@ Json SeriesJson(const ChartSeries& series) {
                {"guide", series.guide}, {"points", Json::array()}};
   for (const ChartPoint& point : series.points) {
     Json mark = {{"x", Finite(point.x)}, {"y", Finite(point.y)}};
-    if (std::isfinite(point.min)) {
-      mark["min"] = point.min;
-      mark["max"] = point.max;
+    if (std::isfinite(point.low)) {
+      mark["low"] = point.low;
+      mark["high"] = point.high;
     }
     if (!point.note.empty()) mark["note"] = point.note;
     json["points"].push_back(std::move(mark));

@@ -114,6 +114,21 @@ void ReadStaleness(const Json& object, RunSummary& run) {
   }
 }
 
+// What runs by hand, and benches of another version, have not.
+void ReadDisturbance(const Json& object, RunSummary& run) {
+  const auto number = [&object](const char* key, double& value) {
+    const auto found = object.find(key);
+    if (found != object.end() && found->is_number()) {
+      value = found->get<double>();
+    }
+  };
+  number("other_load", run.other_load);
+  number("steal", run.steal);
+  const auto found = object.find("disturbed");
+  run.disturbed =
+      found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
 }  // namespace
 
 std::string RunSummary::Setting(absl::string_view key) const {
@@ -165,6 +180,7 @@ absl::StatusOr<RunSummary> ParseRunSummary(absl::string_view text,
   ReadSettings(object, run);
   ReadCurve(object, run, missing);
   ReadStaleness(object, run);
+  ReadDisturbance(object, run);
   return run;
 }
 

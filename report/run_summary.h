@@ -54,6 +54,11 @@ struct RunSummary {
   double train_loss = kNone;
   double test_loss = kNone;
   double test_acc = kNone;
+  // Of a bench: cores that other processes kept busy, the part of the cores'
+  // time that went to other machines, and whether that is too much.
+  double other_load = kNone;
+  double steal = kNone;
+  bool disturbed = false;
   // What else was chosen, in the order of the summary: optimizer, lr, wire,
   // ..., and the hyper-parameters as "hyper.window".
   std::vector<std::pair<std::string, std::string>> settings;

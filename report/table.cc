@@ -57,6 +57,7 @@ std::string FormatText(const Table& table) {
   for (const auto& row : table.rows) {
     absl::StrAppend(&text, "  ", Line(row, widths, "  "), "\n");
   }
+  if (!table.note.empty()) absl::StrAppend(&text, "  ", table.note, "\n");
   return text;
 }
 
@@ -72,6 +73,11 @@ std::string FormatMarkdown(const Table& table) {
   absl::StrAppend(&text, "\n");
   for (const auto& row : table.rows) {
     absl::StrAppend(&text, "| ", Line(row, widths, " | "), " |\n");
+  }
+  if (!table.note.empty()) {
+    // Else a list item, or emphasis.
+    absl::StrAppend(&text, "\n",
+                    absl::StrReplaceAll(table.note, {{"*", "\\*"}}), "\n");
   }
   return text;
 }

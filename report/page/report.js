@@ -54,9 +54,9 @@
           if (!point) return;
           context.save();
           context.strokeStyle = context.fillStyle = token("--ink");
-          if (point.min !== undefined) {
-            const low = scales.y.getPixelForValue(point.min);
-            const high = scales.y.getPixelForValue(point.max);
+          if (point.low !== undefined) {
+            const low = scales.y.getPixelForValue(point.low);
+            const high = scales.y.getPixelForValue(point.high);
             context.lineWidth = 1.3;
             context.beginPath();
             context.moveTo(mark.x, low);
@@ -126,7 +126,7 @@
   // Whiskers are part of what the axis has to hold.
   function rangeOf(figure) {
     const ends = figure.series.flatMap((series) => series.points)
-        .flatMap((point) => [point.min, point.max])
+        .flatMap((point) => [point.low, point.high])
         .filter((end) => end !== undefined);
     return ends.length === 0 ? {} : {suggestedMin: Math.min(...ends),
                                      suggestedMax: Math.max(...ends)};
@@ -163,9 +163,9 @@
     if (point.y !== null) {
       lines.push(figure.y.label + " " + numberText(point.y));
     }
-    if (point.min !== undefined) {
-      lines.push("from " + numberText(point.min) + " to " +
-                 numberText(point.max));
+    if (point.low !== undefined) {
+      lines.push("from " + numberText(point.low) + " to " +
+                 numberText(point.high));
     }
     if (point.note) lines.push(point.note);
     return lines;

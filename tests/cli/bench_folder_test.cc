@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -86,6 +87,20 @@ TEST_CASE("a line that was torn by a kill is cut off") {
         Line(1) + "\n" + Line(3) + "\n");
 }
 
+TEST_CASE("a result that is replaced is kept beside") {
+  Folder folder;
+  REQUIRE(folder.Open().ok());
+  folder.Write(Line(1) + "\n" + Line(2) + "\n" + Line(3) + "\n");
+  FileSystem& files = RealFileSystem();
+  REQUIRE(ReplaceResult(files, folder.path(), 1, Line(7)).ok());
+  CHECK(files.Read(folder.results()).value() ==
+        Line(1) + "\n" + Line(7) + "\n" + Line(3) + "\n");
+  CHECK(files.Read(JoinPath(folder.path(), "disturbed.jsonl")).value() ==
+        Line(2) + "\n");
+  CHECK_FALSE(ReplaceResult(files, folder.path(), 3, Line(8)).ok());
+  CHECK(folder.Open()->size() == 3);
+}
+
 TEST_CASE("a torn first line leaves nothing") {
   Folder folder;
   REQUIRE(folder.Open().ok());
@@ -143,6 +158,62 @@ TEST_CASE("the machine is described by what the system says") {
   CHECK(machine["versions"]["grpc"].is_string());
   CHECK(machine.contains("processor"));
   CHECK(machine.contains("os"));
+  CHECK(machine["versions"]["commit"].is_string());
+}
+
+// Files that are there as they are written here, and no others.
+class FewFiles final : public FileSystem {
+ public:
+  explicit FewFiles(std::map<std::string, std::string> files)
+      : files_(std::move(files)) {}
+  absl::StatusOr<std::string> Read(const std::string& path) override {
+    const auto found = files_.find(path);
+    if (found == files_.end()) return absl::NotFoundError(path);
+    return found->second;
+  }
+  absl::Status Write(const std::string&, absl::string_view) override {
+    return absl::InternalError("");
+  }
+  absl::Status Append(const std::string&, absl::string_view) override {
+    return absl::InternalError("");
+  }
+  bool Exists(const std::string& path) override {
+    return files_.contains(path);
+  }
+  absl::Status MakeFolder(const std::string&) override {
+    return absl::InternalError("");
+  }
+  absl::StatusOr<std::vector<std::string>> List(const std::string&) override {
+    return absl::InternalError("");
+  }
+
+ private:
+  std::map<std::string, std::string> files_;
+};
+
+TEST_CASE("what a machine is comes from its files, null where there is none") {
+  FewFiles files(
+      {{"/proc/cpuinfo",
+        "processor\t: 0\nmodel name\t: A Processor\ncpu MHz\t\t: 2445.6\n"
+        "processor\t: 1\nmodel name\t: Another\ncpu MHz\t\t: 1000.0\n"},
+       {"/proc/meminfo", "MemTotal:       1024 kB\nMemFree: 1 kB\n"},
+       {"/proc/loadavg", "0.25 0.10 0.05 1/234 5678\n"},
+       {"/etc/os-release", "NAME=x\nPRETTY_NAME=\"An OS 12\"\n"},
+       {"/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+        "performance\n"}});
+  const Json machine = DescribeMachine(files);
+  CHECK(machine["processor"] == "A Processor");
+  CHECK(machine["frequency_mhz"] == 2446);
+  CHECK(machine["governor"] == "performance");
+  CHECK(machine["memory_bytes"] == 1024 * 1024);
+  CHECK(machine["os"] == "An OS 12");
+  CHECK(machine["load_before"] == 0.25);
+  FewFiles none({});
+  const Json unknown = DescribeMachine(none);
+  for (const char* key : {"processor", "frequency_mhz", "governor",
+                          "memory_bytes", "os", "load_before"}) {
+    CHECK(unknown.at(key).is_null());
+  }
 }
 
 }  // namespace

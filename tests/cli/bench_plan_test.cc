@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "cli/bench_lists.h"
 #include "cli/job_arguments.h"
 
 namespace monsoon {
@@ -27,7 +29,7 @@ BenchChoices Choices() {
   choices.trainers = {"single", "adag"};
   choices.batch_sizes = {16, 64, 128};
   choices.repeat = 2;
-  choices.options.workers = 4;
+  choices.workers = {4};
   choices.options.seed = 7;
   choices.options.given = {"workers", "seed"};
   return choices;
@@ -181,6 +183,91 @@ TEST_CASE("a trainer of one worker runs with one, the others with all") {
   }
 }
 
+// "trainer workers servers window", each once.
+std::set<std::string> Cells(const BenchChoices& choices) {
+  const auto runs = PlanRuns(choices);
+  REQUIRE(runs.ok());
+  std::set<std::string> cells;
+  for (const BenchRun& run : *runs) {
+    const auto window = run.options.set.find("window");
+    cells.insert(absl::StrCat(
+        run.options.trainer, " ", run.options.workers, " ", run.options.servers,
+        " ", window == run.options.set.end() ? "-" : window->second));
+  }
+  // Each cell has its repeats, and no folder is of two runs.
+  CHECK(runs->size() == cells.size() * static_cast<size_t>(choices.repeat));
+  const std::vector<std::string> names = Names(*runs);
+  CHECK(std::set<std::string>(names.begin(), names.end()).size() ==
+        runs->size());
+  return cells;
+}
+
+TEST_CASE("a trainer has only the axes that it knows") {
+  BenchChoices choices = Choices();
+  choices.batch_sizes = {64};
+  choices.trainers = {"single", "adag", "sync", "hogwild"};
+  choices.workers = {1, 2};
+  choices.servers = {1, 2};
+  choices.windows = {5, 10};
+  CHECK(Cells(choices) ==
+        std::set<std::string>{"single 1 1 -", "adag 1 1 5", "adag 1 1 10",
+                              "adag 2 1 5", "adag 2 1 10", "adag 1 2 5",
+                              "adag 1 2 10", "adag 2 2 5", "adag 2 2 10",
+                              "sync 1 1 -", "sync 2 1 -", "sync 1 2 -",
+                              "sync 2 2 -", "hogwild 1 1 -", "hogwild 2 1 -"});
+  // What it can have none of is refused before anything has run.
+  choices.servers = {2, 3};
+  CHECK(Message(PlanRuns(choices).status())
+            .find("--servers 2: trainer hogwild") == 0);
+  choices.trainers = {"single", "sync"};
+  CHECK(Cells(choices).contains("single 1 2 -"));
+}
+
+TEST_CASE("a name has what there is several of") {
+  BenchChoices choices = Choices();
+  choices.batch_sizes = {16};
+  choices.trainers = {"adag"};
+  choices.repeat = 1;
+  choices.workers = {4, 2};
+  choices.servers = {1, 2};
+  choices.windows = {5};
+  const auto runs = PlanRuns(choices);
+  REQUIRE(runs.ok());
+  std::vector<std::string> names = Names(*runs);
+  std::sort(names.begin(), names.end());
+  CHECK(names ==
+        std::vector<std::string>{"mlp-adag-b16-w2-servers1-window5-s7",
+                                 "mlp-adag-b16-w2-servers2-window5-s7",
+                                 "mlp-adag-b16-w4-servers1-window5-s7",
+                                 "mlp-adag-b16-w4-servers2-window5-s7"});
+}
+
+TEST_CASE("a window is chosen in one place") {
+  BenchChoices choices = Choices();
+  choices.trainers = {"adag"};
+  choices.options.set["window"] = "3";
+  CHECK(PlanRuns(choices).ok());
+  choices.windows = {5, 10};
+  CHECK(Message(PlanRuns(choices).status()) ==
+        "--set window=3: found with --windows, expected one of them; leave "
+        "--set window out, or name it in --windows");
+}
+
+TEST_CASE("the matrix has an axis as a list where it has several values") {
+  BenchChoices choices = Choices();
+  const nlohmann::ordered_json before = MatrixJson(choices);
+  CHECK(before["workers"] == 4);
+  CHECK(before["servers"] == 1);
+  CHECK_FALSE(before.contains("windows"));
+  choices.workers = {1, 2};
+  choices.servers = {1, 3};
+  choices.windows = {5};
+  const nlohmann::ordered_json matrix = MatrixJson(choices);
+  CHECK(matrix["workers"].dump() == "[1,2]");
+  CHECK(matrix["servers"].dump() == "[1,3]");
+  CHECK(matrix["windows"] == 5);
+}
+
 TEST_CASE("a run that cannot be ends the plan") {
   BenchChoices choices = Choices();
   choices.options.set["windw"] = "3";
@@ -214,8 +301,38 @@ TEST_CASE("a result belongs to the run of the same cell and seed") {
   row.workers = run.options.workers;
   row.seed = run.options.seed;
   CHECK(IsResultOf(row, run));
+  CHECK(IsOfCell(row, run));
   ++row.seed;
+  CHECK(IsOfCell(row, run));
   CHECK_FALSE(IsResultOf(row, run));
+}
+
+TEST_CASE("results of other workers, servers or windows are others'") {
+  BenchChoices choices = Choices();
+  choices.trainers = {"adag"};
+  choices.workers = {2, 4};
+  choices.windows = {5, 10};
+  const auto runs = PlanRuns(choices);
+  REQUIRE(runs.ok());
+  const BenchRun& run = runs->front();
+  BenchRow row;
+  row.model = "mlp";
+  row.trainer = "adag";
+  row.batch_size = run.options.batch_size;
+  row.workers = run.options.workers;
+  row.servers = 1;
+  row.window = run.window;
+  row.seed = run.options.seed;
+  CHECK(IsResultOf(row, run));
+  const int change = GENERATE(0, 1, 2);
+  if (change == 0) row.workers = 6 - row.workers;
+  if (change == 1) row.servers = 2;
+  if (change == 2) row.window = 15 - row.window;
+  CHECK_FALSE(IsResultOf(row, run));
+  // Of each row there is one run.
+  CHECK(std::count_if(runs->begin(), runs->end(), [&row](const auto& other) {
+          return IsResultOf(row, other);
+        }) == (change == 1 ? 0 : 1));
 }
 
 TEST_CASE("the flags of a process repeat the options it is for") {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "report/bench_row.h"
+#include "report/spread.h"
 #include "report/table.h"
 
 namespace monsoon {
@@ -38,8 +39,8 @@ BenchRow Ended(BenchRow row, const std::string& status) {
 const BenchMatrix kMatrix = {.models = {"mlp"},
                              .trainers = {"single", "adag"},
                              .batch_sizes = {64, 16},
+                             .workers = {2},
                              .repeat = 3,
-                             .workers = 2,
                              .setting = "fashion-mnist, 2 workers"};
 
 std::vector<BenchRow> Rows() {
@@ -51,6 +52,41 @@ std::vector<BenchRow> Rows() {
           Row("single", 64, 2, 5, 0.82),
           Ended(Row("single", 64, 1, 0, 0), "failed"),
           Ended(Row("adag", 16, 1, 0, 0), "diverged")};
+}
+
+TEST_CASE("of three values and more the median has an interval") {
+  const Spread two = MeasureSpread({1, 5});
+  CHECK_FALSE(two.has_interval());
+  CHECK(two.low == 1);
+  CHECK(two.high == 5);
+  // Up to five, no resample in forty has a median within the range.
+  for (const int count : {3, 4, 5}) {
+    std::vector<double> values;
+    for (int i = 1; i <= count; ++i) values.push_back(i);
+    const Spread few = MeasureSpread(values);
+    CHECK(few.has_interval());
+    CHECK(few.low == 1);
+    CHECK(few.high == count);
+  }
+  const Spread many = MeasureSpread({9, 1, 2, 3, 4, 5, 6, 7, 8});
+  CHECK(many.min == 1);
+  CHECK(many.max == 9);
+  CHECK(many.low > 1);
+  CHECK(many.low < 5);
+  CHECK(many.high < 9);
+  CHECK(many.high > 5);
+  CHECK(MeasureSpread({1, 2, 3, 4, 5, 6, 7, 8, 9}).low == many.low);
+}
+
+TEST_CASE("who has not got there took longer than any, and NaN has not") {
+  const Reach reach = MeasureReach({INFINITY, 3, NAN, 1, 2});
+  CHECK(reach.median == 3);
+  CHECK(reach.min == 1);
+  CHECK(reach.max == 3);
+  CHECK(reach.reached == 3);
+  CHECK(reach.runs == 5);
+  CHECK(std::isinf(MeasureReach({NAN, NAN, 1}).median));
+  CHECK(std::isnan(MeasureReach({}).median));
 }
 
 TEST_CASE("the median of an odd number of values is the middle one") {
@@ -78,11 +114,11 @@ TEST_CASE("the elapsed table has batches down, trainers across, holes named") {
   const std::vector<Table> tables = ElapsedTables(kMatrix, Rows());
   REQUIRE(tables.size() == 1);
   CHECK(FormatText(tables[0]) ==
-        "mlp on fashion-mnist, 2 workers: elapsed seconds, median (min..max) "
-        "of 3\n"
-        "  batch      single (1 worker)                adag\n"
-        "  64     4.50 (4.00..5.00) 2/3  2.50 (2.25..11.00)\n"
-        "  16     9.00 (9.00..9.00) 1/3            diverged\n");
+        "mlp on fashion-mnist, 2 workers: elapsed seconds, median [95 % "
+        "interval] of 3\n"
+        "  batch      single (1 worker)                 adag\n"
+        "  64     4.50 (4.00..5.00) 2/3  2.50 [2.25, 11.00]\n"
+        "  16                  9.00 1/3             diverged\n");
 }
 
 TEST_CASE("a single repeat needs no spread, and a missing cell is a dash") {
@@ -104,7 +140,7 @@ TEST_CASE("every model has tables of its own") {
   const std::vector<Table> tables = AccuracyTables(two, {row});
   REQUIRE(tables.size() == 2);
   CHECK(tables[0].rows[1][2] == "-");
-  CHECK(tables[1].rows[1][2] == "0.9000 (0.9000..0.9000) 1/3");
+  CHECK(tables[1].rows[1][2] == "0.9000 1/3");
 }
 
 TEST_CASE("a sheet has plain numbers and empty fields for what is not done") {
@@ -243,8 +279,8 @@ TEST_CASE("times that single has not, or that no run could have, say so") {
                               .trainers = {"single", "adag"},
                               .batch_sizes = {64},
                               .wires = {"bf16", "fp32"},
-                              .targets = {0.8, 0.9},
-                              .workers = 2};
+                              .workers = {2},
+                              .targets = {0.8, 0.9}};
   const Table table = TimeToTable(
       matrix, {run("single", "fp32", 0.85), run("adag", "fp32", 0.95),
                run("adag", "bf16", 0.7)});
@@ -259,6 +295,198 @@ TEST_CASE("times that single has not, or that no run could have, say so") {
   CHECK(cells["adag bf16"] ==
         Texts{"not reached 0/1", "-", "not reached 0/1", "-"});
   CHECK(cells["adag fp32"] == Texts{"4.00", "1.00", "4.00", "-"});
+}
+
+// adag of 1, 2 and 4 workers and windows 5 and 10, and single of one.
+const BenchMatrix kAxes = {.models = {"mlp"},
+                           .trainers = {"single", "adag"},
+                           .batch_sizes = {64},
+                           .workers = {1, 2, 4},
+                           .windows = {5, 10},
+                           .against = "single",
+                           .setting = "toy"};
+
+std::vector<BenchRow> AxisRows() {
+  std::vector<BenchRow> rows = {Row("single", 64, 1, 10, 0.85)};
+  double elapsed_s = 9;
+  for (const int workers : {1, 2, 4}) {
+    for (const int window : {5, 10}) {
+      rows.push_back(Row("adag", 64, 1, elapsed_s, 0.8));
+      rows.back().workers = workers;
+      rows.back().window = window;
+      --elapsed_s;
+    }
+  }
+  return rows;
+}
+
+TEST_CASE("several workers and windows are columns, and one value is for all") {
+  CHECK(FormatText(ElapsedTables(kAxes, AxisRows())[0]) ==
+        "mlp on toy: elapsed seconds\n"
+        "  batch  workers  window  single (1 worker)  adag\n"
+        "  64           1       5              10.00  9.00\n"
+        "  64           1      10              10.00  8.00\n"
+        "  64           2       5              10.00  7.00\n"
+        "  64           2      10              10.00  6.00\n"
+        "  64           4       5              10.00  5.00\n"
+        "  64           4      10              10.00  4.00\n");
+  BenchMatrix fewer = kAxes;
+  fewer.workers = {2, 4};
+  fewer.windows = {5};
+  CHECK(FormatCsv(ElapsedSheet(fewer, AxisRows())) ==
+        "model,batch_size,workers,single,adag\n"
+        "mlp,64,2,10,7\nmlp,64,4,10,5\n");
+}
+
+TEST_CASE("servers are told apart, too, and what was not run is a dash") {
+  BenchMatrix matrix = kAxes;
+  matrix.workers = {1};
+  matrix.windows = {};
+  matrix.servers = {1, 2, 3};
+  std::vector<BenchRow> rows = {Row("adag", 64, 1, 3, 0.8),
+                                Row("adag", 64, 1, 2, 0.8)};
+  rows[0].servers = 1;
+  rows[1].servers = 3;
+  rows[0].workers = rows[1].workers = 1;
+  CHECK(FormatText(ElapsedTables(matrix, rows)[0]) ==
+        "mlp on toy: elapsed seconds\n"
+        "  batch  servers  single  adag\n"
+        "  64           1       -  3.00\n"
+        "  64           2       -     -\n"
+        "  64           3       -  2.00\n");
+}
+
+TEST_CASE("scaling is of samples per second, from the fewest workers on") {
+  const Table table = ScalingTable(kAxes, AxisRows());
+  using Texts = std::vector<std::string>;
+  CHECK(table.columns == Texts{"model", "batch", "trainer", "workers", "window",
+                               "samples/s", "speed-up", "efficiency"});
+  REQUIRE(table.rows.size() == 6);  // single does not scale
+  CHECK(table.rows[0] ==
+        Texts{"mlp", "64", "adag", "1", "5", "6667", "1.00", "100 %"});
+  // 9 s -> 7 s with twice as many: 1.29 times; -> 5 s with four: 1.8.
+  CHECK(table.rows[2] ==
+        Texts{"mlp", "64", "adag", "2", "5", "8571", "1.29", "64 %"});
+  CHECK(table.rows[4] ==
+        Texts{"mlp", "64", "adag", "4", "5", "12000", "1.80", "45 %"});
+  CHECK(table.rows[5] ==
+        Texts{"mlp", "64", "adag", "4", "10", "15000", "2.00", "50 %"});
+}
+
+TEST_CASE("each trainer is compared with one, in time and points") {
+  const Table table = AgainstTable(kAxes, AxisRows());
+  using Texts = std::vector<std::string>;
+  CHECK(table.title == "Against single on toy");
+  CHECK(table.columns == Texts{"model", "batch", "trainer", "workers", "window",
+                               "elapsed s", "times as fast", "test accuracy",
+                               "points"});
+  REQUIRE(table.rows.size() == 6);  // single is not compared with itself
+  CHECK(table.rows[4] == Texts{"mlp", "64", "adag", "4", "5", "5.00", "2.00",
+                               "0.8000", "-5.00"});
+  // Against adag: its fewest workers, with the window of the row.
+  BenchMatrix against_adag = kAxes;
+  against_adag.against = "adag";
+  const Table other = AgainstTable(against_adag, AxisRows());
+  REQUIRE(other.rows.size() == 1 + 4);
+  CHECK(other.rows[0] == Texts{"mlp", "64", "single (1 worker)", "1", "-",
+                               "10.00", "0.90", "0.8500", "+5.00"});
+  CHECK(other.rows[1] == Texts{"mlp", "64", "adag", "2", "5", "7.00", "1.29",
+                               "0.8000", "+0.00"});
+  CHECK(other.rows[4] == Texts{"mlp", "64", "adag", "4", "10", "4.00", "2.00",
+                               "0.8000", "+0.00"});
+}
+
+TEST_CASE("a ratio has an interval where both sides are repeated") {
+  BenchMatrix matrix = kMatrix;
+  matrix.against = "single";
+  matrix.batch_sizes = {64, 16};
+  const Table table = AgainstTable(matrix, Rows());
+  using Texts = std::vector<std::string>;
+  CHECK(table.title ==
+        "Against single on fashion-mnist, 2 workers, of medians [95 % interval]"
+        " of 3");
+  REQUIRE(table.rows.size() == 2);
+  // 4.5 / 2.5; from 4 / 11 to 5 / 2.25.
+  CHECK(table.rows[0] == Texts{"mlp", "64", "adag", "2.50", "1.80 [0.36, 2.22]",
+                               "0.8500", "+2.50 [+1.00, +5.50]"});
+  // None is done at 16.
+  CHECK(table.rows[1] == Texts{"mlp", "16", "adag", "-", "-", "-", "-"});
+}
+
+TEST_CASE("under wire codes, the base has the same code where it can") {
+  BenchMatrix matrix = kAxes;
+  matrix.workers = {1};
+  matrix.windows = {};
+  matrix.trainers = {"single", "adag", "gem"};
+  matrix.wires = {"fp32", "bf16"};
+  std::vector<BenchRow> rows = {
+      Row("single", 64, 1, 12, 0.8), Row("adag", 64, 1, 6, 0.8),
+      Row("adag", 64, 1, 3, 0.8), Row("gem", 64, 1, 9, 0.8)};
+  rows[2].wire = rows[3].wire = "bf16";
+  for (BenchRow& row : rows) row.workers = 1;
+  Table table = AgainstTable(matrix, rows);
+  REQUIRE(table.rows.size() == 3);
+  CHECK(table.rows[1][2] == "adag bf16");
+  CHECK(table.rows[1][4] == "4.00");  // single has fp32 alone
+  matrix.against = "adag";
+  table = AgainstTable(matrix, rows);
+  REQUIRE(table.rows.size() == 2);
+  CHECK(table.rows[0][4] == "0.50");  // single, by 6
+  CHECK(table.rows[1][4] == "0.33");  // gem bf16, by 3
+}
+
+TEST_CASE("a cell with a disturbed run is marked, and the note says by what") {
+  std::vector<BenchRow> rows = Rows();
+  rows[0].disturbed = true;  // adag at 64
+  rows[0].other_load = 0.43;
+  rows[0].steal = 0.031;
+  rows[4].disturbed = true;  // the same cell
+  rows[4].other_load = 0.2;
+  const char kNote[] =
+      "* disturbed: during a run other processes used up to 0.43 of a core, "
+      "other machines took up to 3.1 % of the time, which --repeat-disturbed "
+      "makes again";
+  const Table table = ElapsedTables(kMatrix, rows)[0];
+  CHECK(table.rows[0][2] == "2.50 [2.25, 11.00]*");
+  CHECK(table.rows[0][1] == "4.50 (4.00..5.00) 2/3");
+  CHECK(table.note == kNote);
+  CHECK(FormatText(table).find(std::string("\n  ") + kNote + "\n") !=
+        std::string::npos);
+  CHECK(FormatMarkdown(table).find("\n\n\\* disturbed: ") != std::string::npos);
+  const Table runs = RunsTable(kMatrix, rows);
+  CHECK(runs.note == kNote);
+  // Three runs of single at 64, then adag's by their seeds: 1, 2.
+  CHECK(runs.rows[3][5] == "2.25");
+  CHECK(runs.rows[4][5] == "2.50*");
+  CHECK(ElapsedTables(kMatrix, Rows())[0].note.empty());
+  CHECK(FormatCsv(ElapsedSheet(kMatrix, rows)) ==
+        FormatCsv(ElapsedSheet(kMatrix, Rows())));
+}
+
+TEST_CASE("what a bench adds to a summary is read, and may be missing") {
+  const std::string line =
+      R"({"trainer":"adag","model":"mlp","status":"done","batch_size":64,)"
+      R"("workers":2,"seed":1,"elapsed_s":1.5,"wire":"bf16","bytes_up":12,)"
+      R"("bytes_down":34,"samples_per_s":40000,"staleness_mean":0.5,)"
+      R"("staleness_p95":null,"test_acc":null)";
+  const auto plain = ParseBenchRow(line + "}");
+  REQUIRE(plain.ok());
+  CHECK(plain->servers == 0);
+  CHECK(plain->window == 0);
+  CHECK_FALSE(plain->disturbed);
+  CHECK(std::isnan(plain->wall_s));
+  const auto more = ParseBenchRow(
+      line +
+      R"(,"servers":2,"hyper":{"window":12},"wall_s":2.5,"other_load":0.4,)"
+      R"("steal":0.25,"disturbed":true,"repeated":true})");
+  REQUIRE(more.ok());
+  CHECK(more->servers == 2);
+  CHECK(more->window == 12);
+  CHECK(more->wall_s == 2.5);
+  CHECK(more->other_load == 0.4);
+  CHECK(more->steal == 0.25);
+  CHECK(more->disturbed);
+  CHECK(more->repeated);
 }
 
 }  // namespace

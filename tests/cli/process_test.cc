@@ -57,6 +57,39 @@ TEST_CASE("a process tells the memory that it held") {
   CHECK(exit.peak_rss_bytes < 1'000'000'000);
 }
 
+TEST_CASE("a process tells the time of the processors that it used") {
+  CHECK(RunShell("true").processor_s < 0.5);
+  // Its own and that of a child it waits for.
+  const char kLoop[] = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+  const double own = RunShell(kLoop).processor_s;
+  CHECK(own > 0.005);
+  const double both =
+      RunShell(std::string(kLoop) + "; (" + kLoop + ")").processor_s;
+  CHECK(both > 1.3 * own);
+}
+
+TEST_CASE("a process gets what is added to the environment, and the rest") {
+  REQUIRE(::setenv("MONSOON_TEST_OLD", "kept", 1) == 0);
+  REQUIRE(::setenv("MONSOON_TEST_NEW", "replaced", 1) == 0);
+  const std::string file = TemporaryFile();
+  Bell bell(RealClock());
+  auto process = Process::Start(
+      {.arguments = {"/bin/sh", "-c",
+                     "echo $MONSOON_TEST_OLD $MONSOON_TEST_NEW; env | grep -c "
+                     "^MONSOON_TEST_NEW="},
+       .stdout_file = file,
+       .environment = {"MONSOON_TEST_NEW=added = here"}},
+      [&bell] { bell.Ring(); });
+  REQUIRE(process.ok());
+  REQUIRE(bell.Wait(RealClock().Now() + absl::Seconds(20)));
+  const auto output = RealFileSystem().Read(file);
+  std::filesystem::remove(file);
+  CHECK(output.value() == "kept added = here\n1\n");
+  CHECK(std::string(::getenv("MONSOON_TEST_NEW")) == "replaced");
+  ::unsetenv("MONSOON_TEST_OLD");
+  ::unsetenv("MONSOON_TEST_NEW");
+}
+
 TEST_CASE("the output of a process replaces its file, errors beside it") {
   const std::string file = TemporaryFile();
   REQUIRE(RealFileSystem().Write(file, "what was there before").ok());

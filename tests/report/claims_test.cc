@@ -83,8 +83,8 @@ TEST_CASE("the three answers are the medians' and say what is not certain") {
         "adag at batch 128 is fastest: 3.50 s (one run), 2.0 × as fast as "
         "single.");
   CHECK(claims[1].text ==
-        "single (1 worker) at batch 32 is most accurate: 0.8550 (0.8500 to "
-        "0.8600 in 3 runs).");
+        "single (1 worker) at batch 32 is most accurate: 0.8550 (95 % interval "
+        "0.8500 to 0.8600 of 3 runs).");
   // 0.846 is within a point of 0.855, 0.81 is not.
   CHECK(claims[2].title == "Recommended");
   CHECK(claims[2].value == "5.00 s, 0.8460");
@@ -99,6 +99,34 @@ TEST_CASE("exactly a point below the best is near enough, and no less") {
   CHECK(RecommendedCell(GroupRuns(runs)[0])->variant == 1);
   runs[1].test_acc = 0.8399;
   CHECK(RecommendedCell(GroupRuns(runs)[0])->variant == 0);
+}
+
+TEST_CASE("windows and servers tell variants apart") {
+  std::vector<RunSummary> runs = {
+      SomeRun("adag", 32, 1, 5, 0.85), SomeRun("adag", 32, 1, 3, 0.85),
+      SomeRun("adag", 32, 1, 2, 0.85), SomeRun("single", 32, 1, 9, 0.85)};
+  for (RunSummary& run : runs) run.settings = {{"servers", "1"}};
+  runs[0].settings.emplace_back("hyper.window", "5");
+  runs[1].settings.emplace_back("hyper.window", "10");
+  runs[2].settings = {{"servers", "2"}, {"hyper.window", "5"}};
+  const RunGroup group = GroupRuns(runs)[0];
+  REQUIRE(group.variants.size() == 4);
+  CHECK(group.variants[0].name == "adag, 1 server, window 5");
+  CHECK(group.variants[1].name == "adag, 1 server, window 10");
+  CHECK(group.variants[2].name == "adag, 2 servers, window 5");
+  CHECK(group.variants[3].name == "single (1 worker)");
+}
+
+TEST_CASE("intervals that meet are said, where there are enough repeats") {
+  std::vector<RunSummary> runs;
+  for (const uint64_t seed : {1, 2, 3}) {
+    const double more = 0.5 * static_cast<double>(seed);
+    runs.push_back(SomeRun("downpour", 32, seed, 4 + more, 0.8));
+    runs.push_back(SomeRun("adag", 32, seed, 5 + more, 0.7));
+  }
+  CHECK(GroupClaims(GroupRuns(runs)[0])[0].text ==
+        "downpour at batch 32 is fastest: 5.00 s (95 % interval 4.50 to 5.50 "
+        "of 3 runs). Its interval overlaps with adag at batch 32.");
 }
 
 TEST_CASE("ranges that meet are said") {

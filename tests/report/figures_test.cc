@@ -35,17 +35,32 @@ TEST_CASE("the chart of elapsed time has a mark for each cell, failed or not") {
   REQUIRE(adag.size() == 2);
   CHECK(adag[0].x == 0);
   CHECK(adag[0].y == 5);
-  CHECK(adag[0].min == 4.5);
-  CHECK(adag[0].max == 5.5);
+  CHECK(adag[0].low == 4.5);
+  CHECK(adag[0].high == 5.5);
   CHECK(adag[0].note.empty());
   CHECK(adag[1].y == 3.5);
-  CHECK(std::isnan(adag[1].min));
+  CHECK(std::isnan(adag[1].low));
   CHECK(adag[1].note == "1 of 3 done");
   CHECK(figure.table.columns == Texts{"batch", "single (1 worker)", "adag"});
   CHECK(figure.table.rows[0] ==
-        Texts{"32", "9.00 (8.00 to 10.0)", "5.00 (4.50 to 5.50)"});
+        Texts{"32", "9.00 [8.00, 10.0]", "5.00 [4.50, 5.50]"});
   CHECK(figure.table.rows[1] ==
         Texts{"128", "7.00 (6.00 to 8.00), 2 of 3 done", "3.50, 1 of 3 done"});
+}
+
+TEST_CASE("a cell with a disturbed run is marked, and the note says so") {
+  std::vector<RunSummary> runs = SomeRuns();
+  runs[1].disturbed = true;
+  Group some(runs);
+  const Figure figure = *ElapsedFigure(some.inputs());
+  CHECK(figure.table.rows[0] ==
+        Texts{"32", "9.00 [8.00, 10.0]*", "5.00 [4.50, 5.50]"});
+  CHECK(figure.note ==
+        "Shorter is better. Medians of up to 3 runs; the whiskers are their "
+        "95 % interval, of two runs the range. * other processes disturbed a "
+        "run; see the table of runs.");
+  Group calm(SomeRuns());
+  CHECK(ElapsedFigure(calm.inputs())->note.find('*') == std::string::npos);
 }
 
 TEST_CASE("a cell without a run that is done says how they ended") {
