@@ -88,7 +88,7 @@ std::set<int> AllowedCores() {
 std::string DisturbanceText(double other_load, double steal) {
   std::string text =
       absl::StrFormat("other processes used %.2f of a core", other_load);
-  if (steal > Disturbance::kMostStolen) {
+  if (steal > kMostStolen) {
     absl::StrAppendFormat(&text, ", %.1f %% of the processors' time was stolen",
                           100 * steal);
   }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "base/filesystem.h"
+#include "report/bench_row.h"
 
 namespace monsoon {
 
@@ -32,10 +33,9 @@ std::set<int> AllowedCores();
 
 // How much of the machine something else had while a run was made.
 struct Disturbance {
-  // Above these a run is marked. With two workers on two idle cores of a
-  // virtual machine docs/bench.md has measured 0.01 and 0.00.
+  // Above this, or kMostStolen, a run is marked. With two workers on two idle
+  // cores of a virtual machine docs/bench.md has measured 0.01 and 0.00.
   static constexpr double kMostOthers = 0.10;  // part of the cores' time
-  static constexpr double kMostStolen = 0.02;  // likewise
 
   double other_load = 0;  // in cores: 0.43 is 43 % of one
   double steal = 0;       // part of the cores' time

@@ -176,7 +176,7 @@ std::string DisturbedNote(absl::Span<const BenchRow* const> runs) {
     absl::StrAppend(&note, "other processes used up to ", DigitsText(most, 2),
                     " of a core, ");
   }
-  if (std::isfinite(steal)) {
+  if (steal > kMostStolen) {
     absl::StrAppend(&note, "other machines took up to ",
                     DigitsText(100 * steal, 1), " % of the time, ");
   }

@@ -12,6 +12,10 @@
 
 namespace monsoon {
 
+// The part of the processors' time that, taken by other machines on the same
+// host, marks a run as disturbed.
+inline constexpr double kMostStolen = 0.02;
+
 // One finished run of a bench: the fields of its summary that tables and plans
 // read. A value; a number that the summary has as null is NaN.
 struct BenchRow {

@@ -116,9 +116,9 @@ TEST_CASE("the elapsed table has batches down, trainers across, holes named") {
   CHECK(FormatText(tables[0]) ==
         "mlp on fashion-mnist, 2 workers: elapsed seconds, median [95 % "
         "interval] of 3\n"
-        "  batch      single (1 worker)                 adag\n"
+        "  batch      single (1 worker)                adag\n"
         "  64     4.50 (4.00..5.00) 2/3  2.50 [2.25, 11.00]\n"
-        "  16                  9.00 1/3             diverged\n");
+        "  16                  9.00 1/3            diverged\n");
 }
 
 TEST_CASE("a single repeat needs no spread, and a missing cell is a dash") {

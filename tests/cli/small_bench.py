@@ -32,6 +32,7 @@ def make(binaries, folder):
     adag at batch 1000 both runs have failed, of single at batch 500 one."""
     checked(binaries, "bench", "--models", "mlp:32", "--trainers",
             "single,adag,aeasgd", "--batches", "500,1000", "--repeat", "2",
+            "--warm-up-runs", "0",
             "--out", folder)
     rows = [failed(row) if (row["trainer"], row["batch_size"]) == ("adag", 1000)
             or (row["trainer"], row["batch_size"], row["seed"]) ==

@@ -40,7 +40,8 @@ TEST_CASE("a summary is read, with null for what is not finite") {
                                .workers = 2,
                                .servers = 3,
                                .wire = "bf16",
-                               .batch_size = 64});
+                               .batch_size = 64,
+                               .window = 5});
   CHECK(run->is_done());
   CHECK(run->seed == "18446744073709551615");
   CHECK(Value(*run, "elapsed_s") == 1.5);

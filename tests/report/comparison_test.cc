@@ -46,6 +46,31 @@ TEST_CASE("runs are matched by every member of their cell") {
   CHECK_FALSE(cells[1].in_both());
 }
 
+TEST_CASE("windows are cells of their own where a bench has several") {
+  Runs a = Three("adag", 2, 0.8);
+  Runs b = Three("adag", 3, 0.8);
+  for (ComparedRun& run : a) run.cell.window = 5;
+  for (ComparedRun& run : b) run.cell.window = 10;
+  // One each: a setting that may differ, as the rate.
+  std::vector<ComparedCell> cells = CompareBenches(a, b);
+  REQUIRE(cells.size() == 1);
+  CHECK(cells[0].in_both());
+  CHECK(cells[0].cell.window == 0);
+  CHECK(DescribeCell(cells[0].cell).find("window") == std::string::npos);
+  a.push_back(RunOf("adag", "1", 7, 0.8));
+  a.back().cell.window = 10;
+  a.push_back(RunOf("single", "1", 7, 0.8));
+  cells = CompareBenches(a, b);
+  REQUIRE(cells.size() == 3);
+  CHECK(cells[0].cell.window == 5);
+  CHECK(In(cells[0], "elapsed_s").verdict == Verdict::kOnlyInA);
+  CHECK(cells[1].cell.window == 10);
+  CHECK(In(cells[1], "elapsed_s").medians.a == 7);
+  CHECK(In(cells[1], "elapsed_s").medians.b == Approx(3.1));
+  CHECK(DescribeCell(cells[1].cell).find(", window 10") != std::string::npos);
+  CHECK(cells[2].cell.window == 0);
+}
+
 TEST_CASE("a cell of one side alone is there, and says so") {
   const std::vector<ComparedCell> cells =
       CompareBenches({RunOf("adag", "1", 2, 0.8)},
