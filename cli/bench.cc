@@ -41,6 +41,16 @@ namespace {
 
 constexpr char kProgram[] = "monsoon bench";
 
+// What a person wants of a bench.
+struct Wishes {
+  BenchChoices choices;
+  std::string against;  // a trainer; "" for none
+  int warm_up_runs = 1;
+  bool repeat_disturbed = false;
+  bool json = false;
+};
+
+// As typed, and what it means.
 struct Arguments {
   Flags flags;
   std::string models = "mlp";
@@ -55,15 +65,7 @@ struct Arguments {
   std::string against;
   std::string warm_up_runs = "1";
   bool repeat_disturbed = false;
-};
-
-// What a person wants of a bench.
-struct Wishes {
-  BenchChoices choices;
-  std::string against;  // a trainer; "" for none
-  int warm_up_runs = 1;
-  bool repeat_disturbed = false;
-  bool json = false;
+  Wishes wishes;
 };
 
 void AddOptions(CLI::App& app, Arguments& arguments) {
@@ -180,8 +182,7 @@ absl::Status ReadAxes(const CLI::App& app, const Arguments& arguments,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Wishes> Read(int argc, const char* const* argv,
-                            Arguments& arguments) {
+absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   CLI::App app(
       "Trains every trainer with every batch size, each run in a process of "
       "its own, and compares elapsed time and accuracy. The same command goes "
@@ -190,18 +191,18 @@ absl::StatusOr<Wishes> Read(int argc, const char* const* argv,
   AddOptions(app, arguments);
   RETURN_IF_ERROR(
       ReadFlags(app, argc, argv, RealFileSystem(), arguments.flags));
-  Wishes wishes = {.against = arguments.against,
-                   .repeat_disturbed = arguments.repeat_disturbed,
-                   .json = arguments.flags.json};
-  if (!arguments.flags.help.empty()) return wishes;
+  if (!arguments.flags.help.empty()) return absl::OkStatus();
+  Wishes& wishes = arguments.wishes;
+  wishes.against = arguments.against;
+  wishes.repeat_disturbed = arguments.repeat_disturbed;
+  wishes.json = arguments.flags.json;
   wishes.choices.options = arguments.flags.options;
   RETURN_IF_ERROR(ReadNames(arguments, wishes.choices));
   RETURN_IF_ERROR(ReadAxes(app, arguments, wishes.choices));
   ASSIGN_OR_RETURN(
       wishes.warm_up_runs,
       ParseNumber("warm-up-runs", arguments.warm_up_runs, /*least=*/0));
-  RETURN_IF_ERROR(ResolveTransport(wishes.choices.options));
-  return wishes;
+  return ResolveTransport(wishes.choices.options);
 }
 
 // Finds before any work what would end every run, or one of them.
@@ -366,15 +367,9 @@ absl::StatusOr<int> Bench(const Wishes& wishes) {
 }
 
 int RunBench(int argc, const char* const* argv) {
-  Arguments arguments;
-  const auto wishes = Read(argc, argv, arguments);
-  if (!wishes.ok()) return Fail(kProgram, wishes.status());
-  if (!arguments.flags.help.empty()) {
-    std::fputs(arguments.flags.help.c_str(), stdout);
-    return 0;
-  }
-  const absl::StatusOr<int> code = Bench(*wishes);
-  return code.ok() ? *code : Fail(kProgram, code.status());
+  return RunCommand<Arguments>(
+      kProgram, argc, argv, Read,
+      [](const Arguments& arguments) { return Bench(arguments.wishes); });
 }
 
 const RegisterCommand kBench(

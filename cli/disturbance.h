@@ -33,8 +33,8 @@ std::set<int> AllowedCores();
 
 // How much of the machine something else had while a run was made.
 struct Disturbance {
-  // Above this, or kMostStolen, a run is marked. With two workers on two idle
-  // cores of a virtual machine docs/bench.md has measured 0.01 and 0.00.
+  // Above this, or kMostStolen, a run is marked: one other busy process on
+  // fewer than ten cores is enough.
   static constexpr double kMostOthers = 0.10;  // part of the cores' time
 
   double other_load = 0;  // in cores: 0.43 is 43 % of one
