@@ -373,6 +373,23 @@ TEST_CASE("scaling is of samples per second, from the fewest workers on") {
         Texts{"mlp", "64", "adag", "4", "10", "15000", "2.00", "50 %"});
 }
 
+TEST_CASE("what is compared with is not one worker where that was not run") {
+  BenchMatrix matrix = kAxes;
+  matrix.workers = {4, 2};
+  std::vector<BenchRow> rows;
+  for (const BenchRow& row : AxisRows()) {
+    if (row.trainer == "adag" && row.workers > 1) rows.push_back(row);
+  }
+  const Table table = ScalingTable(matrix, rows);
+  using Texts = std::vector<std::string>;
+  REQUIRE(table.rows.size() == 4);
+  // 7 s -> 5 s with twice as many: 1.4 times, of 2.
+  CHECK(table.rows[0] ==
+        Texts{"mlp", "64", "adag", "4", "5", "12000", "1.40", "70 %"});
+  CHECK(table.rows[2] ==
+        Texts{"mlp", "64", "adag", "2", "5", "8571", "1.00", "100 %"});
+}
+
 TEST_CASE("each trainer is compared with one, in time and points") {
   const Table table = AgainstTable(kAxes, AxisRows());
   using Texts = std::vector<std::string>;
