@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/command_line.h"
 #include "base/random_id.h"
 #include "base/status_macros.h"
 
@@ -60,10 +59,10 @@ absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
   return hosted;
 }
 
-absl::StatusOr<JobOutcome> RunWorkers(const std::string& program,
-                                      const Options& options,
-                                      const std::vector<HostedServer>& servers,
-                                      const WorkerEnvironment& environment) {
+absl::StatusOr<JobOutcome> RunWorkers(
+    const Options& options, const std::vector<HostedServer>& servers,
+    const WorkerEnvironment& environment,
+    const std::function<void(const std::string& line)>& say) {
   const auto workers = static_cast<size_t>(options.workers);
   std::vector<absl::StatusOr<JobOutcome>> outcomes(workers);
   std::vector<std::thread> threads;
@@ -78,7 +77,8 @@ absl::StatusOr<JobOutcome> RunWorkers(const std::string& program,
     // What is wrong for all is said once.
     if (outcomes[rank].status() == outcomes[0].status()) continue;
     if (outcomes[rank].ok()) continue;
-    Fail(absl::StrCat(program, ": worker ", rank), outcomes[rank].status());
+    say(absl::StrCat("worker ", rank,
+                     ": error: ", outcomes[rank].status().message()));
   }
   return std::move(outcomes[0]);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,12 +37,11 @@ absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
                                                        Clock& clock);
 
 // Runs one thread per worker to the end, with connections of its own to the
-// servers, which take their place in `environment`; says on stderr, in the name
-// of `program`, what went wrong in any but the first, whose outcome is that of
-// the job.
-absl::StatusOr<JobOutcome> RunWorkers(const std::string& program,
-                                      const Options& options,
-                                      const std::vector<HostedServer>& servers,
-                                      const WorkerEnvironment& environment);
+// servers, which take their place in `environment`; tells `say` in a line what
+// went wrong in any but the first, whose outcome is that of the job.
+absl::StatusOr<JobOutcome> RunWorkers(
+    const Options& options, const std::vector<HostedServer>& servers,
+    const WorkerEnvironment& environment,
+    const std::function<void(const std::string& line)>& say);
 
 }  // namespace monsoon

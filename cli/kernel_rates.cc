@@ -240,7 +240,9 @@ absl::StatusOr<double> SharedRate(const Options& options, const Dataset& data,
     stop = SIGTERM;
   });
   const auto outcome =
-      RunWorkers("monsoon bench kernels", options, hosted, environment);
+      RunWorkers(options, hosted, environment, [](const std::string& line) {
+        std::fprintf(stderr, "monsoon bench kernels: %s\n", line.c_str());
+      });
   timer.join();
   RETURN_IF_ERROR(outcome.status());
   int64_t samples = 0;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/command_line.h"
 #include "base/filesystem.h"
@@ -73,9 +74,12 @@ absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,
                                       .started = started,
                                       .job_id = RandomId(),
                                       .train = &train};
+  const auto say = [&watching](const std::string& line) {
+    watching->Say(absl::StrCat(kProgram, ": ", line));
+  };
   watching->Start(servers, environment.job_id);
   Ending ending{.program = kProgram,
-                .outcome = RunWorkers(kProgram, options, hosted, environment),
+                .outcome = RunWorkers(options, hosted, environment, say),
                 .options = options,
                 .servers = servers,
                 .json = flags.json,

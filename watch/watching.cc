@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/watching.h"
 
+#include <cstdio>
 #include <utility>
 
 #include "watch/progress_lines.h"
+#include "watch/terminal.h"
 
 namespace monsoon {
 
 void AddWatchFlags(CLI::App& app, WatchFlags& flags) {
   app.add_option("--progress", flags.progress,
-                 "on stderr: auto (live on a terminal), lines or none")
+                 "on stderr: auto or panel (a live panel on a terminal, lines "
+                 "elsewhere), lines or none")
       ->type_name("STYLE")
-      ->check(CLI::IsMember({"auto", "lines", "none"}))
+      ->check(CLI::IsMember({"auto", "panel", "lines", "none"}))
       ->capture_default_str()
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
@@ -21,12 +24,23 @@ absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
     std::vector<Observer*> others) {
   std::unique_ptr<Watching> watching(
       new Watching(place.clock, std::move(others)));
-  if (flags.progress != "none") {
-    ProgressStyle style = StderrStyle();
-    style.live = style.live && flags.progress == "auto";
-    watching->Add(std::make_unique<ProgressLines>(style, place.clock));
+  const TerminalWish wish = StderrWish();
+  if (wish.is_live && (flags.progress == "auto" || flags.progress == "panel")) {
+    auto panel = std::make_unique<LivePanel>(wish, StderrTerminal());
+    watching->panel_ = panel.get();
+    watching->Add(std::move(panel));
+  } else if (flags.progress != "none") {
+    watching->Add(std::make_unique<ProgressLines>(stderr, place.clock));
   }
   return watching;
+}
+
+void Watching::Say(const std::string& line) {
+  if (panel_ != nullptr) {
+    panel_->Print(line);
+  } else {
+    std::fprintf(stderr, "%s\n", line.c_str());
+  }
 }
 
 void Watching::Add(std::unique_ptr<Observer> observer) {

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/filesystem.h"
 #include "transport/server_calls.h"
+#include "watch/live_panel.h"
 #include "watch/observer.h"
 #include "watch/watcher.h"
 
@@ -19,7 +20,7 @@ namespace monsoon {
 
 // How a person wants to watch a run: flags beside those of the job. A value.
 struct WatchFlags {
-  std::string progress = "auto";  // auto, lines or none
+  std::string progress = "auto";  // auto, panel, lines or none
 };
 
 // Adds them, with help and checks, to a command that runs a job.
@@ -49,6 +50,9 @@ class Watching {
   void Start(std::vector<ServerCalls*> servers, uint64_t job_id);
   // The workers have ended: shows the last state. Idempotent.
   void Stop();
+  // Prints a line on stderr, above the panel where there is one: for all that
+  // has to be said between Start and Stop. On any thread.
+  void Say(const std::string& line);
   // The result is there. Stops, and tells the observers.
   void End(const RunEnd& end);
 
@@ -60,6 +64,7 @@ class Watching {
   Clock& clock_;
   std::vector<std::unique_ptr<Observer>> own_;
   std::vector<Observer*> observers_;
+  LivePanel* panel_ = nullptr;        // one of its own; null: there is none
   std::unique_ptr<Watcher> watcher_;  // goes before who it tells
 };
 

@@ -90,7 +90,7 @@ TEST_CASE("Where there is no terminal the last state is a line", "[watch]") {
   Observed server(Status(150, 150));
   std::FILE* const out = std::tmpfile();
   REQUIRE(out != nullptr);
-  ProgressLines lines({.out = out}, RealClock());
+  ProgressLines lines(out, RealClock());
   Watcher({&server}, 0, RealClock(), {&lines}).Stop();
   std::rewind(out);
   char text[512] = {};
