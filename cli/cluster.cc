@@ -36,6 +36,10 @@ bool IsUsageOrData(const ProcessExit& exit) {
 
 }  // namespace
 
+std::string TraceOf(const std::string& folder, int rank) {
+  return JoinPath(folder, absl::StrCat("logs/trace-", rank, ".json"));
+}
+
 Cluster::Cluster(const ClusterPlan& plan, Clock& clock, FileSystem& files,
                  const std::atomic<int>& stop)
     : plan_(plan), clock_(clock), files_(files), stop_(stop), bell_(clock) {
@@ -95,12 +99,19 @@ absl::StatusOr<bool> Cluster::Start() {
     std::error_code ignored;
     std::filesystem::remove(PortFile(i), ignored);
   }
+  for (int rank = 0; plan_.trace && rank < plan_.workers; ++rank) {
+    std::error_code ignored;  // of a run that was cut short
+    std::filesystem::remove(TraceOf(plan_.folder, rank), ignored);
+  }
   workers_started_ = clock_.Now();
   for (int rank = 0; rank < plan_.workers; ++rank) {
     std::vector<std::string> arguments = plan_.worker_arguments;
     arguments.push_back("--servers=" + absl::StrJoin(addresses_, ","));
     arguments.push_back(absl::StrCat("--rank=", rank));
     if (rank == 0) arguments.push_back("--out=" + plan_.folder);
+    if (plan_.trace) {
+      arguments.push_back("--trace=" + TraceOf(plan_.folder, rank));
+    }
     RETURN_IF_ERROR(StartMember(workers_, "worker", std::move(arguments)));
   }
   return true;

@@ -28,7 +28,11 @@ struct ClusterPlan {
   std::string binaries;  // the folder of monsoon-server and monsoon-worker
   // The run folder: rank 0's --out, with all logs in its logs/.
   std::string folder;
+  bool trace = false;  // every worker writes TraceOf(folder, rank)
 };
+
+// The trace of a worker in its run folder.
+std::string TraceOf(const std::string& folder, int rank);
 
 // How it all ended.
 struct ClusterEnd {

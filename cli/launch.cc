@@ -22,6 +22,7 @@
 #include "cli/job_arguments.h"
 #include "cli/run_report.h"
 #include "transport/grpc_client.h"
+#include "watch/trace_log.h"
 #include "watch/watching.h"
 #include "worker/flags.h"
 #include "worker/run_folder.h"
@@ -101,6 +102,14 @@ absl::StatusOr<ClusterEnd> RunCluster(Cluster& cluster, Watching& watching,
   return cluster.Finish();
 }
 
+void MergeTraces(const ClusterPlan& plan, TraceLog& trace) {
+  std::vector<std::string> parts;
+  for (int rank = 0; rank < plan.workers; ++rank) {
+    parts.push_back(TraceOf(plan.folder, rank));
+  }
+  WarnOfTrace(kProgram, trace.Merge(parts));
+}
+
 int Launch(const Flags& flags, const WatchFlags& watch, absl::Time started) {
   Clock& clock = RealClock();
   FileSystem& files = RealFileSystem();
@@ -112,14 +121,18 @@ int Launch(const Flags& flags, const WatchFlags& watch, absl::Time started) {
                             .workers = flags.options.workers,
                             .worker_arguments = JobArguments(flags.options),
                             .binaries = BinaryFolder(),
-                            .folder = folder->path()};
+                            .folder = folder->path(),
+                            .trace = !watch.trace.empty()};
   const auto watching = Watching::Open(watch, {.program = kProgram,
                                                .folder = folder->path(),
                                                .clock = clock,
                                                .files = files});
   if (!watching.ok()) return Fail(kProgram, watching.status());
+  const auto trace = OpenTrace(watch.trace, files);
+  if (!trace.ok()) return Fail(kProgram, trace.status());
   Cluster cluster(plan, clock, files, stop);
   const auto end = RunCluster(cluster, **watching, clock);
+  if (*trace != nullptr) MergeTraces(plan, **trace);
   if (!end.ok()) return Fail(kProgram, end.status());
   if (!end->cause.empty()) {
     std::fprintf(stderr, "%s: error: %s", kProgram, end->cause.c_str());

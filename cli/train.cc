@@ -18,6 +18,7 @@
 #include "cli/run_report.h"
 #include "data/dataset.h"
 #include "models/model.h"
+#include "watch/trace_log.h"
 #include "watch/watching.h"
 #include "worker/finish.h"
 #include "worker/flags.h"
@@ -59,6 +60,7 @@ absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,
                                                         .clock = clock,
                                                         .files = files},
                                                        {&metrics}));
+  ASSIGN_OR_RETURN(const auto trace, OpenTrace(watch.trace, files));
   ASSIGN_OR_RETURN(const Dataset train,
                    LoadDataset(options.data, Split::kTrain, files));
   RETURN_IF_ERROR(CheckDataSize(options, train.total));
@@ -73,7 +75,8 @@ absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,
                                       .stop = stop,
                                       .started = started,
                                       .job_id = RandomId(),
-                                      .train = &train};
+                                      .train = &train,
+                                      .tracer = trace.get()};
   const auto say = [&watching](const std::string& line) {
     watching->Say(absl::StrCat(kProgram, ": ", line));
   };
@@ -88,6 +91,7 @@ absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,
                   watching->End(end);
                 }};
   watching->Stop();
+  if (trace != nullptr) WarnOfTrace(kProgram, trace->Write());
   ending.stop_signal = stop.load();
   if (ending.outcome.ok() && !metrics.status().ok()) {
     ending.outcome = metrics.status();

@@ -17,6 +17,11 @@ void AddWatchFlags(CLI::App& app, WatchFlags& flags) {
       ->check(CLI::IsMember({"auto", "panel", "lines", "none"}))
       ->capture_default_str()
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("--trace", flags.trace,
+                 "write what the workers do, and when, in the Chrome trace "
+                 "format (Perfetto opens it)")
+      ->type_name("FILE.json")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
 absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(

@@ -21,6 +21,7 @@ namespace monsoon {
 // How a person wants to watch a run: flags beside those of the job. A value.
 struct WatchFlags {
   std::string progress = "auto";  // auto, panel, lines or none
+  std::string trace;              // a file; empty: none
 };
 
 // Adds them, with help and checks, to a command that runs a job.

@@ -21,6 +21,7 @@
 #include "transport/grpc_client.h"
 #include "transport/grpc_settings.h"
 #include "transport/shm_client.h"
+#include "watch/trace_log.h"
 #include "watch/watching.h"
 #include "worker/finish.h"
 #include "worker/flags.h"
@@ -178,8 +179,12 @@ absl::StatusOr<std::unique_ptr<First>> PlanFirst(const Arguments& arguments,
   return first;
 }
 
+void WriteTrace(TraceLog* trace) {
+  if (trace != nullptr) WarnOfTrace(kProgram, trace->Write());
+}
+
 int RunFirst(const Arguments& arguments, const Clients& clients,
-             WorkerEnvironment& environment, First& first) {
+             WorkerEnvironment& environment, First& first, TraceLog* trace) {
   first.watching->Start(environment.servers, environment.job_id);
   const Options& options = arguments.flags.options;
   Ending ending{.program = kProgram,
@@ -189,6 +194,7 @@ int RunFirst(const Arguments& arguments, const Clients& clients,
                 .json = arguments.flags.json,
                 .tell = [&](const RunEnd& end) { first.watching->End(end); }};
   first.watching->Stop();
+  WriteTrace(trace);
   if (ending.outcome.ok()) {
     ending.outcome->options.transport = TransportOf(clients);
   }
@@ -203,6 +209,8 @@ int Run(const Arguments& arguments, absl::Time started) {
   Clock& clock = RealClock();
   FileSystem& files = RealFileSystem();
   const std::atomic<int>& stop = CatchStopSignals();
+  const auto trace = OpenTrace(arguments.watch.trace, files);
+  if (!trace.ok()) return Fail(kProgram, trace.status());
   std::unique_ptr<First> first;
   if (arguments.rank == 0) {
     auto planned = PlanFirst(arguments, clock, files);
@@ -216,15 +224,17 @@ int Run(const Arguments& arguments, absl::Time started) {
                                 .stop = stop,
                                 .started = started,
                                 .job_id = RandomId(),
-                                .incarnation = RandomId()};
+                                .incarnation = RandomId(),
+                                .tracer = trace->get()};
   for (const Client& client : *clients) {
     environment.servers.push_back(client.calls());
   }
   if (first != nullptr) {
-    return RunFirst(arguments, *clients, environment, *first);
+    return RunFirst(arguments, *clients, environment, *first, trace->get());
   }
   const auto outcome =
       RunWorker(arguments.flags.options, arguments.rank, environment);
+  WriteTrace(trace->get());
   return EndOfOther(outcome, stop.load());
 }
 

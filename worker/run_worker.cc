@@ -53,6 +53,9 @@ class Session {
   // What the job has come to: see JobOutcome.
   absl::StatusOr<std::vector<Flat>> Members(ShardLink::Config config);
   ShardLink::Config LinkConfig(int worker) const;
+  TraceSink* trace() const {
+    return env_.tracer == nullptr ? nullptr : &env_.tracer->OfWorker(rank_);
+  }
 
   Options options_;
   const int rank_;
@@ -146,7 +149,8 @@ ShardLink::Config Session::LinkConfig(int worker) const {
           .wire = wire_,
           .parameters = model_->layout().parameters(),
           .max_lead = options_.max_lead < 0 ? kUnbounded : options_.max_lead,
-          .interrupted = [this] { return membership_.Interrupted(); }};
+          .interrupted = [this] { return membership_.Interrupted(); },
+          .trace = worker < 0 ? nullptr : trace()};
 }
 
 absl::Status Session::Initialize() {
@@ -164,7 +168,8 @@ absl::Status Session::Train() {
   BatchSource source(*loader_, *model_, options_.seed, rank_);
   Link* const link =
       overlap_ == nullptr ? static_cast<Link*>(link_.get()) : overlap_.get();
-  TrainingLoop loop(*trainer_.trainer, *replica_, *link, source, env_.clock);
+  TrainingLoop loop(*trainer_.trainer, *replica_, *link, source, env_.clock,
+                    trace());
   RETURN_IF_ERROR(loop.Start());
   begun_ = env_.clock.Now();
   membership_.numbers().set_startup_s(
@@ -174,8 +179,8 @@ absl::Status Session::Train() {
     // The epoch of the batch to come; the loader moves on when it is taken.
     const int64_t epoch = loader_->epoch();
     ASSIGN_OR_RETURN(const TrainingLoop::Step step, loop.Next());
-    if (step.samples == 0) break;
     times_ = loop.times();
+    if (step.samples == 0) break;
     RETURN_IF_ERROR(AfterStep(step, epoch));
     RETURN_IF_ERROR(KeepSnapshot());
   }

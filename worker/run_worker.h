@@ -13,6 +13,7 @@
 #include "base/filesystem.h"
 #include "base/flat.h"
 #include "base/layout.h"
+#include "base/trace.h"
 #include "data/dataset.h"
 #include "proto/monsoon.pb.h"
 #include "transport/server_calls.h"
@@ -35,6 +36,7 @@ struct WorkerEnvironment {
   uint64_t incarnation = 0;  // random, never 0, new for each process
   // Training data shared by the workers of this process; null: load it.
   const Dataset* train = nullptr;
+  Tracer* tracer = nullptr;  // null: nobody wants to know
 };
 
 // How the whole job ended, as seen by rank 0 after all workers have.

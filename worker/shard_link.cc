@@ -10,6 +10,7 @@
 #include "base/mutant.h"
 #include "base/status_macros.h"
 #include "worker/backoff.h"
+#include "worker/request_words.h"
 
 namespace monsoon {
 namespace {
@@ -49,20 +50,6 @@ absl::Span<char> Used(Flat& room, const ShardCode& code) {
   return AsBytes(room.span()).subspan(0, code.bytes());
 }
 
-std::string Asked(const Request& request) {
-  std::string push = absl::StrCat("push ", request.sequence());
-  switch (request.kind()) {
-    case Request::PUSH:
-      return push;
-    case Request::PUSH_PULL:
-      return push + " and pull";
-    case Request::INITIALIZE:
-      return "the initial center";
-    default:
-      return "pull";
-  }
-}
-
 bool MayRetry(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
@@ -72,8 +59,9 @@ bool MayRetry(const absl::Status& status) {
 // One shard's part of an exchange, from its first attempt to its success.
 class ShardLink::Call final : public ExchangeCall {
  public:
-  Call(ServerCalls& server, std::unique_ptr<Event> done)
-      : server_(server), done_(std::move(done)) {}
+  // Takes the time where `clock` is not null.
+  Call(ServerCalls& server, std::unique_ptr<Event> done, const Clock* clock)
+      : server_(server), done_(std::move(done)), clock_(clock) {}
 
   // The update travels in `code`, in this memory.
   void Encode(const ShardCode& code, const Flat& values, Flat residual,
@@ -111,6 +99,7 @@ class ShardLink::Call final : public ExchangeCall {
     }
     done_->Reset();
     received_ = 0;
+    if (clock_ != nullptr && attempts_ == 1) begun_ = clock_->Now();
     server_.Exchange(*this);
   }
   Event& done() { return *done_; }
@@ -148,10 +137,16 @@ class ShardLink::Call final : public ExchangeCall {
                        request.coded_reply() ? "" : "not ", "asked for"));
     }
     reply = std::move(head);
+    if (clock_ != nullptr) ended_ = clock_->Now();
     done_->Set();
   }
 
   int attempts() const { return attempts_; }
+  // From the first attempt to the answer. REQUIRES: it has taken the time.
+  TraceSpan Span(int server) const {
+    return SpanOf({request, reply, server, update.size(), reply_memory_.size(),
+                   begun_, ended_});
+  }
   const absl::Status& status() const { return status_; }
   // Of a call that is over.
   std::unique_ptr<Event> TakeEvent() { return std::move(done_); }
@@ -175,6 +170,8 @@ class ShardLink::Call final : public ExchangeCall {
 
   ServerCalls& server_;
   std::unique_ptr<Event> done_;
+  const Clock* const clock_;
+  absl::Time begun_, ended_;
   int attempts_ = 0;
   absl::Status status_;
   const ShardCode* push_code_ = nullptr;
@@ -322,7 +319,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
   const absl::Time deadline =
       Mutant("never-gives-up") ? absl::InfiniteFuture() : begin + limit;
   Backoff backoff(jitter_);
-  const Call* failed = Round(deadline);
+  const Call* failed = Round(deadline, account.is_behind);
   // A server that fails is given no longer than for a call that does not wait,
   // each time anew when one had been reached for a while.
   absl::Time last_try = awaits_others
@@ -337,7 +334,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
       return GaveUp(*failed, begin, limit);
     }
     const absl::Time asked = clock_.Now();
-    failed = Round(deadline);
+    failed = Round(deadline, account.is_behind);
     if (awaits_others && clock_.Now() - asked > kReached) {
       last_try = std::min(deadline, clock_.Now() + config_.timeout);
     }
@@ -421,18 +418,22 @@ absl::Status ShardLink::GaveUp(const Call& call, absl::Time begin,
 }
 
 ShardLink::Call& ShardLink::NewCall(size_t i, ServerCalls& server) {
+  const Clock* const clock = config_.trace == nullptr ? nullptr : &clock_;
   if (i == calls_.size()) {
-    calls_.push_back(std::make_unique<Call>(server, clock_.NewEvent()));
+    calls_.push_back(std::make_unique<Call>(server, clock_.NewEvent(), clock));
   } else {
     Call* spent = calls_[i].get();
     std::unique_ptr<Event> event = spent->TakeEvent();
     std::destroy_at(spent);
-    std::construct_at(spent, server, std::move(event));
+    std::construct_at(spent, server, std::move(event), clock);
   }
   return *calls_[i];
 }
 
-const ShardLink::Call* ShardLink::Round(absl::Time deadline) {
+const ShardLink::Call* ShardLink::Round(absl::Time deadline, bool is_beside) {
+  TraceSpan wait = {.kind = TraceKind::kWait,
+                    .is_beside = is_beside,
+                    .begin = absl::InfiniteFuture()};
   const size_t in_flight = kInFlight * config_.servers.size();
   const Call* failed = nullptr;
   size_t begun = 0;
@@ -443,6 +444,9 @@ const ShardLink::Call* ShardLink::Round(absl::Time deadline) {
     }
     Call& call = *calls_[i];
     if (call.succeeded) continue;
+    if (config_.trace != nullptr && begun == end) {
+      wait.begin = std::min(wait.begin, clock_.Now());
+    }
     const absl::Status& status = call.End(Wait(call.done(), deadline));
     call.succeeded = status.ok();
     if (status.ok()) continue;
@@ -453,6 +457,10 @@ const ShardLink::Call* ShardLink::Round(absl::Time deadline) {
     // The rest follows when this one was repeated: who waits for other workers
     // must not have passed a shard that they wait for.
     end = begun;
+  }
+  if (wait.begin != absl::InfiniteFuture()) {
+    wait.end = clock_.Now();
+    config_.trace->Add(wait);
   }
   return failed;
 }
@@ -475,8 +483,11 @@ void ShardLink::Count(bool follows_push) {
     counters_.bytes_up += static_cast<int64_t>(call->update.size());
     counters_.bytes_down += static_cast<int64_t>(call->reply_bytes());
     if (pushes) ++counters_.staleness[call->reply.staleness()];
-    if (!pulls) continue;
     const auto shard = static_cast<size_t>(call->request.shard());
+    if (config_.trace != nullptr) {
+      config_.trace->Add(call->Span(config_.shards[shard].server));
+    }
+    if (!pulls) continue;
     const int64_t version = call->reply.version();
     versions_before_[shard] =
         pushes || follows_push ? versions_[shard] : version;

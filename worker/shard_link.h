@@ -15,6 +15,7 @@
 #include "base/layout.h"
 #include "base/random.h"
 #include "base/serial.h"
+#include "base/trace.h"
 #include "trainers/trainer.h"
 #include "transport/server_calls.h"
 
@@ -50,6 +51,9 @@ class ShardLink final : public Link {
     // Looked at while a call waits, on its thread: once it is not OK, which is
     // then for good, the call ends with it soon. Empty: nothing asks for that.
     std::function<absl::Status()> interrupted;
+    // Is told of every request that was answered, and of waits for the last of
+    // an exchange; null: nobody wants to know.
+    TraceSink* trace = nullptr;
   };
   // Counted since the start; an exchange counts once, whatever its shards.
   struct Counters {
@@ -129,7 +133,8 @@ class ShardLink final : public Link {
   void AddValues(Call& call, size_t i, const Flat* update, Flat* reply);
   // Sends what has not succeeded and waits. The call whose failure counts: the
   // first that no retry mends, else the first; null: all have succeeded.
-  const Call* Round(absl::Time deadline);
+  // `is_beside`: the steps go on meanwhile.
+  const Call* Round(absl::Time deadline, bool is_beside);
   // OK while nothing asks for the end.
   absl::Status Interrupted() const;
   // Waits for the event; false at the deadline, or when interrupted before.
@@ -137,7 +142,8 @@ class ShardLink final : public Link {
   // Why there is no further attempt.
   absl::Status GaveUp(const Call& call, absl::Time begin,
                       absl::Duration limit) const;
-  // `follows_push`: a pull that ends a push with a wait.
+  // Of an exchange that has succeeded. `follows_push`: a pull that ends a push
+  // with a wait.
   void Count(bool follows_push);
   // What the pull and the job ask for.
   int64_t MaxLead(const Freshness& need) const;

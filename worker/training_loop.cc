@@ -12,7 +12,7 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   Step step;
   charged_ = clock_.Now();
   step.samples = source_.Next();
-  Charge(times_.data);
+  Charge(TraceKind::kData, times_.data);
   if (step.samples == 0) {
     if (replica_.pending > 0) RETURN_IF_ERROR(Exchange());
     return step;
@@ -26,14 +26,17 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   ++replica_.pending;
   replica_.samples += step.samples;
   replica_.pending_samples += step.samples;
-  Charge(times_.compute);
+  Charge(TraceKind::kCompute, times_.compute);
   if (trainer_.Due(replica_)) RETURN_IF_ERROR(Exchange());
   return step;
 }
 
-void TrainingLoop::Charge(absl::Duration& into) {
+void TrainingLoop::Charge(TraceKind kind, absl::Duration& into) {
   const absl::Time now = clock_.Now();
   into += now - charged_;
+  if (trace_ != nullptr) {
+    trace_->Add({.kind = kind, .begin = charged_, .end = now});
+  }
   charged_ = now;
 }
 
@@ -48,7 +51,7 @@ absl::Status TrainingLoop::CheckEnd() const {
 
 absl::Status TrainingLoop::Exchange() {
   const absl::Status status = trainer_.Exchange(replica_, link_);
-  Charge(times_.exchange);
+  Charge(TraceKind::kExchange, times_.exchange);
   if (absl::IsInvalidArgument(status)) {
     // A server refuses what is not finite: was it ours?
     const Flat* suspects[] = {&replica_.x, &replica_.gradient,

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/flat.h"
+#include "base/trace.h"
 #include "trainers/trainer.h"
 
 namespace monsoon {
@@ -41,13 +42,16 @@ class TrainingLoop {
     absl::Duration exchange;  // with the servers, waits for others included
   };
 
+  // `trace` may be null.
   TrainingLoop(const Trainer& trainer, Replica& replica, Link& link,
-               GradientSource& source, const Clock& clock)
+               GradientSource& source, const Clock& clock,
+               TraceSink* trace = nullptr)
       : trainer_(trainer),
         replica_(replica),
         link_(link),
         source_(source),
-        clock_(clock) {}
+        clock_(clock),
+        trace_(trace) {}
 
   absl::Status Start() { return trainer_.Start(replica_, link_); }
   // One batch, and the exchange if it is due. OUT_OF_RANGE: diverged, with
@@ -59,8 +63,8 @@ class TrainingLoop {
   const Times& times() const { return times_; }
 
  private:
-  // The time since the last call goes to `into`.
-  void Charge(absl::Duration& into);
+  // The time since the last call was of that kind, and goes to `into`.
+  void Charge(TraceKind kind, absl::Duration& into);
   absl::Status Exchange();
   absl::Status Diverged(const char* what, double found) const;
 
@@ -69,6 +73,7 @@ class TrainingLoop {
   Link& link_;
   GradientSource& source_;
   const Clock& clock_;
+  TraceSink* const trace_;
   Times times_;
   absl::Time charged_;
 };

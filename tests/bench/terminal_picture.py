@@ -28,22 +28,23 @@ pre {{ margin: 0; padding: 14px 16px; color: #e6edf3;
 </style><pre>{}</pre>"""
 
 
-def styled(line):
-    """A captured line as HTML: faint and coloured text are all there is."""
-    parts, style = [], ""
-    for piece in re.split(r"(\x1b\[[\d;]*m)", line):
+def styled(text):
+    """A captured screen as HTML: faint and coloured text are all there is."""
+    parts, faint, colour = [], False, None
+    for piece in re.split(r"(\x1b\[[\d;]*m)", text):
         codes = re.fullmatch(r"\x1b\[([\d;]*)m", piece)
         if codes is None:
-            text = html.escape(piece)
-            parts.append(f'<span style="{style}">{text}</span>' if style else text)
+            style = ("opacity: .6;" if faint else "") + (
+                f"color: {colour};" if colour else "")
+            parts.append(f'<span style="{style}">{html.escape(piece)}</span>')
             continue
-        for code in codes.group(1).split(";"):
-            if code == "2":
-                style += "opacity: .6;"
-            elif code in COLOURS:
-                style += f"color: {COLOURS[code]};"
-            else:
-                style = ""
+        for code in (codes.group(1) or "0").split(";"):
+            if code == "0":
+                faint, colour = False, None
+            elif code in ("2", "22"):
+                faint = code == "2"
+            elif code == "39" or code in COLOURS:
+                colour = COLOURS.get(code)
     return "".join(parts)
 
 
@@ -64,7 +65,7 @@ def main():
         lines = screen.lines(escapes=True)
     with tempfile.TemporaryDirectory() as folder, Chromium() as browser:
         page = Path(folder) / "screen.html"
-        page.write_text(PAGE.format("\n".join(map(styled, lines))))
+        page.write_text(PAGE.format(styled("\n".join(lines))))
         browser.screen(int(CELL[0] * arguments.columns) + 32,
                        CELL[1] * len(lines) + 28, dark=True)
         browser.open(page)

@@ -33,14 +33,15 @@ constexpr int kExchanges = 200;
 const CountedJob kJob = {.workers = 1, .shards = 6, .shard_floats = 1000};
 
 // Allocations of both sides together while `calls` carries exchanges.
-int64_t OfExchanges(ServerCalls& calls) {
+int64_t OfExchanges(ServerCalls& calls, TraceSink* trace = nullptr) {
   pb::JoinReply joined;
   REQUIRE(calls.Join(kJob.JoinAs(0, 0, kJobId, 1), joined) == absl::OkStatus());
   ShardLink link({.servers = {&calls},
                   .shards = kJob.Shards(),
                   .job_id = kJobId,
                   .worker = 0,
-                  .incarnation = 1},
+                  .incarnation = 1,
+                  .trace = trace},
                  RealClock());
   Flat update(kJob.floats()), reply(kJob.floats());
   REQUIRE(link.Initialize(update) == absl::OkStatus());
@@ -123,6 +124,24 @@ TEST_CASE("The counter counts", "[worker]") {
 TEST_CASE("An exchange within a process allocates nothing", "[worker]") {
   Server server(RealClock());
   CHECK(OfExchanges(server) == 0);
+}
+
+// Counts, of requests and waits.
+class CountingSink final : public TraceSink {
+ public:
+  void Add(const TraceSpan& span) override {
+    ++(span.shard >= 0 ? requests : waits);
+  }
+  std::atomic<int> requests = 0, waits = 0;
+};
+
+TEST_CASE("A trace of an exchange allocates nothing", "[worker]") {
+  Server server(RealClock());
+  CountingSink trace;
+  CHECK(OfExchanges(server, &trace) == 0);
+  // Twice push, pull and both, and the initial center.
+  CHECK(trace.requests == (2 * 3 * kExchanges + 1) * kJob.shards);
+  CHECK(trace.waits == 2 * 3 * kExchanges + 1);
 }
 
 TEST_CASE("An exchange through shared memory allocates nothing", "[worker]") {

@@ -15,7 +15,7 @@ Dataset SmallFashionMnist(int64_t count) {
 
 std::vector<absl::StatusOr<JobOutcome>> RunLocalJob(
     const Options& options, const std::vector<ServerCalls*>& servers,
-    const Dataset& train, const std::atomic<int>& stop) {
+    const Dataset& train, const std::atomic<int>& stop, Tracer* tracer) {
   std::vector<absl::StatusOr<JobOutcome>> outcomes;
   for (int rank = 0; rank < options.workers; ++rank) {
     outcomes.emplace_back(absl::UnknownError("not run"));
@@ -31,7 +31,8 @@ std::vector<absl::StatusOr<JobOutcome>> RunLocalJob(
           .started = RealClock().Now(),
           .job_id = 1,
           .incarnation = static_cast<uint64_t>(rank) + 1,
-          .train = &train};
+          .train = &train,
+          .tracer = tracer};
       outcomes[static_cast<size_t>(rank)] =
           RunWorker(options, rank, environment);
     });

@@ -14,6 +14,7 @@ Dataset SmallFashionMnist(int64_t count);
 // All workers of one job as threads of this process; the outcome of each rank.
 std::vector<absl::StatusOr<JobOutcome>> RunLocalJob(
     const Options& options, const std::vector<ServerCalls*>& servers,
-    const Dataset& train, const std::atomic<int>& stop);
+    const Dataset& train, const std::atomic<int>& stop,
+    Tracer* tracer = nullptr);
 
 }  // namespace monsoon

@@ -3,8 +3,10 @@
 
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <map>
 #include <thread>
 
+#include "absl/synchronization/mutex.h"
 #include "server/server.h"
 #include "tests/worker/local_job.h"
 #include "trainers/trainer.h"
@@ -55,6 +57,55 @@ int64_t Samples(const pb::JobStatus& status) {
 
 Traits TraitsOf(const std::string& trainer) {
   return MakeTrainer(trainer, {}, {})->trainer->traits();
+}
+
+// Adds up how long each worker did what.
+class Times final : public Tracer, public TraceSink {
+ public:
+  TraceSink& OfWorker(int) override { return *this; }
+  void Add(const TraceSpan& span) override {
+    absl::MutexLock lock(&mu_);
+    sums_[span.kind] += span.end - span.begin;
+    ++counts_[span.kind];
+  }
+  double seconds(TraceKind kind) {
+    absl::MutexLock lock(&mu_);
+    return absl::ToDoubleSeconds(sums_[kind]);
+  }
+  int64_t count(TraceKind kind) {
+    absl::MutexLock lock(&mu_);
+    return counts_[kind];
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::map<TraceKind, absl::Duration> sums_;
+  std::map<TraceKind, int64_t> counts_;
+};
+
+TEST_CASE("A trace has the steps, requests and times of the report") {
+  Options options = TinyJob("downpour", 1);
+  options.set = {{"window", "7"}};  // and a shorter one at the end
+  LocalServers servers(3);
+  Times times;
+  const auto outcomes = RunLocalJob(options, servers.calls,
+                                    SmallFashionMnist(600), kNoStop, &times);
+  REQUIRE(outcomes[0].ok());
+  const pb::WorkerReport& report = outcomes[0]->status.members(0).report();
+  CHECK(times.count(TraceKind::kCompute) == report.steps());
+  CHECK(times.count(TraceKind::kExchange) ==
+        std::max(report.pushes(), report.pulls()) - 1);
+  const auto shards =
+      static_cast<int64_t>(CutShards(outcomes[0]->layout.size(), 3).size());
+  CHECK(times.count(TraceKind::kPush) + times.count(TraceKind::kPushPull) ==
+        report.pushes() * shards);
+  CHECK(times.seconds(TraceKind::kData) ==
+        Approx(report.data_s()).epsilon(0.01));
+  CHECK(times.seconds(TraceKind::kCompute) ==
+        Approx(report.compute_s()).epsilon(0.01));
+  CHECK(times.seconds(TraceKind::kExchange) ==
+        Approx(report.exchange_s()).epsilon(0.01));
+  CHECK(times.seconds(TraceKind::kWait) > 0);
 }
 
 TEST_CASE("Every trainer learns, uses every sample once, on 1 and 3 servers") {
