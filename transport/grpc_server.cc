@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/process.h"
 #include "base/status_macros.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -68,8 +69,25 @@ class ServedExchange final : public grpc::ServerUnaryReactor,
 using Base = pb::ParameterServer::WithCallbackMethod_GetJob<
     pb::ParameterServer::WithCallbackMethod_Join<
         pb::ParameterServer::WithCallbackMethod_Report<
-            pb::ParameterServer::WithRawCallbackMethod_Exchange<
-                pb::ParameterServer::Service>>>>;
+            pb::ParameterServer::WithCallbackMethod_Probe<
+                pb::ParameterServer::WithRawCallbackMethod_Exchange<
+                    pb::ParameterServer::Service>>>>>;
+
+// What no job is asked for.
+absl::Status AnswerProbe(const pb::ProbeRequest& request,
+                         pb::ProbeReply& reply) {
+  const int64_t bytes = request.reply_bytes();
+  if (bytes < 0 || bytes > int64_t{kMaxPayloadBytes}) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "reply_bytes is ", bytes, ", expected 0 to ", kMaxPayloadBytes));
+  }
+  const ProcessInfo process = ThisProcess();
+  reply.set_version(MONSOON_VERSION);
+  reply.set_host(process.host);
+  reply.set_pid(process.pid);
+  reply.mutable_values()->resize(static_cast<size_t>(bytes));
+  return absl::OkStatus();
+}
 
 class Service final : public Base {
  public:
@@ -96,6 +114,10 @@ class Service final : public Base {
   Reactor* Report(Context* context, const pb::ReportRequest* request,
                   pb::ReportReply* reply) override {
     return Answer(context, calls_.Report(*request, *reply));
+  }
+  Reactor* Probe(Context* context, const pb::ProbeRequest* request,
+                 pb::ProbeReply* reply) override {
+    return Answer(context, AnswerProbe(*request, *reply));
   }
   Reactor* Exchange(Context*, const grpc::ByteBuffer* request,
                     grpc::ByteBuffer* reply) override {
