@@ -17,7 +17,6 @@
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/command_line.h"
-#include "base/process.h"
 #include "base/status_macros.h"
 #include "cli/check.h"
 #include "cli/command.h"
@@ -26,6 +25,7 @@
 #include "cli/port_check.h"
 #include "cli/server_checks.h"
 #include "data/dataset.h"
+#include "report/report_json.h"
 
 namespace monsoon {
 namespace {
@@ -44,7 +44,7 @@ struct Arguments {
   std::string help;
 };
 
-absl::StatusOr<Address> Read(const char* flag, absl::string_view text) {
+absl::StatusOr<Address> ReadAddress(const char* flag, absl::string_view text) {
   auto address = ParseAddress(text);
   if (address.ok()) return address;
   return absl::InvalidArgumentError(
@@ -55,7 +55,7 @@ absl::Status ReadServers(const std::string& text,
                          std::vector<Address>& servers) {
   if (text.empty()) return absl::OkStatus();
   for (const absl::string_view one : absl::StrSplit(text, ',')) {
-    ASSIGN_OR_RETURN(Address address, Read("--servers", one));
+    ASSIGN_OR_RETURN(Address address, ReadAddress("--servers", one));
     if (address.port == 0) {
       return absl::InvalidArgumentError(absl::StrCat(
           "--servers: \"", one,
@@ -92,7 +92,7 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
   if (!arguments.help.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(ReadServers(servers, arguments.servers));
-  ASSIGN_OR_RETURN(arguments.listen, Read("--listen", listen));
+  ASSIGN_OR_RETURN(arguments.listen, ReadAddress("--listen", listen));
   arguments.listen_given = given->count() > 0;
   double seconds = 0;
   if (!absl::SimpleAtod(timeout, &seconds) ||
@@ -185,10 +185,7 @@ class Findings {
     const auto [good, notes, bad] = counts_;
     if (is_json_) {
       const nlohmann::ordered_json all = {{"checks", list_}, {"bad", bad}};
-      std::printf("%s\n",
-                  all.dump(-1, ' ', false,
-                           nlohmann::ordered_json::error_handler_t::replace)
-                      .c_str());
+      std::printf("%s\n", DumpJson(all, -1).c_str());
     } else {
       std::printf("\n%d good, %d to note, %d bad\n", good, notes, bad);
     }
@@ -216,17 +213,9 @@ class Findings {
   nlohmann::ordered_json list_ = nlohmann::ordered_json::array();
 };
 
-int RunDoctor(int argc, const char* const* argv) {
-  Arguments arguments;
-  const absl::Status read = Read(argc, argv, arguments);
-  if (!read.ok()) return Fail(kProgram, read);
-  if (!arguments.help.empty()) {
-    std::fputs(arguments.help.c_str(), stdout);
-    return 0;
-  }
+absl::StatusOr<int> Examine(const Arguments& arguments) {
   FileSystem& files = RealFileSystem();
-  const auto data = CheckData(arguments.data, files);
-  if (!data.ok()) return Fail(kProgram, data.status());
+  ASSIGN_OR_RETURN(const Checks data, CheckData(arguments.data, files));
   const Readings readings = TakeReadings();
   Findings findings(arguments.json);
   findings.Add(CheckProcessor(files, readings));
@@ -234,12 +223,16 @@ int RunDoctor(int argc, const char* const* argv) {
   findings.Add(CheckLimits(files));
   findings.Add(CheckClock(readings));
   findings.Add(CheckGpu(files));
-  findings.Add(*data);
+  findings.Add(data);
   findings.Add(CheckPort(files, arguments.listen, arguments.listen_given));
   findings.Add(
       CheckServers(arguments.servers, arguments.connect_timeout, RealClock()));
   findings.Add(Versions(files));
   return findings.End();
+}
+
+int RunDoctor(int argc, const char* const* argv) {
+  return RunCommand(kProgram, argc, argv, Read, Examine);
 }
 
 const RegisterCommand kDoctor(
