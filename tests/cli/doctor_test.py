@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 from concurrent import futures
@@ -39,6 +38,7 @@ class DoctorTest(unittest.TestCase):
         code = cls.root / "code"
         code.mkdir()
         cls.pb, cls.pb_grpc = generate(SCHEMA, code)
+        cls.small = small_data.write(cls.root / "small", train=2000)
 
     def run_doctor(self, *flags):
         return subprocess.run([BINARIES / "monsoon", "doctor", *map(str, flags)],
@@ -49,6 +49,8 @@ class DoctorTest(unittest.TestCase):
         # A port that is free, lest somebody's server be in the way.
         if "--listen" not in flags:
             flags += ("--listen", "127.0.0.1:0")
+        if "--data" not in flags:
+            flags += ("--data", f"fashion-mnist:{self.small}")
         done = self.run_doctor("--json", *flags)
         answer = json.loads(done.stdout.splitlines()[-1])
         self.assertEqual(list(answer), ["checks", "bad"])
@@ -209,12 +211,11 @@ class DoctorTest(unittest.TestCase):
                                  grpc.StatusCode.NOT_FOUND)
 
     def test_a_running_job_is_left_alone(self):
-        data = small_data.write(self.root / "small", train=2000)
         with self.server() as (_, address):
             worker = Program(
                 [BINARIES / "monsoon-worker", "--servers", address, "--rank", "0",
                  "--workers", "1", "--trainer", "adag", "--model", "mlp:64",
-                 "--data", f"fashion-mnist:{data}", "--epochs", "200", "--out",
+                 "--data", f"fashion-mnist:{self.small}", "--epochs", "100", "--out",
                  self.root / "run", "--json"], self.root / "run")
             self.addCleanup(worker.end)
             worker.wait_until_training()
@@ -230,7 +231,7 @@ class DoctorTest(unittest.TestCase):
             worker.finish()
             self.assertEqual(worker.code, 0, worker.err)
             self.assertEqual(worker.summary()["status"], "done")
-            self.assertEqual(worker.summary()["samples"], 200 * 2000)
+            self.assertEqual(worker.summary()["samples"], 100 * 2000)
             found = self.doctor("--servers", address, code=0)
             self.assert_check(found[section, "job"], "good", "has ended")
             self.assert_check(found[section, "bandwidth back"], "good", "MB/s")
