@@ -60,6 +60,7 @@ GrpcClient::GrpcClient(std::string address, Clock& clock,
     : address_(std::move(address)),
       clock_(clock),
       stub_(pb::ParameterServer::NewStub(channel)),
+      health_(Health::NewStub(channel)),
       generic_(std::move(channel)) {}
 
 GrpcClient::~GrpcClient() {
@@ -84,8 +85,9 @@ absl::Status GrpcClient::Named(absl::Status status) const {
       status.code(), absl::StrCat("server ", address_, ": ", status.message()));
 }
 
-template <typename Request, typename Reply>
-absl::Status GrpcClient::Control(Method<Request, Reply> method,
+template <typename Request, typename Reply, typename Stub>
+absl::Status GrpcClient::Control(Stub* stub,
+                                 Method<Request, Reply, Stub> method,
                                  const Request& request, Reply& reply,
                                  const Wait& wait) {
   const std::unique_ptr<Event> done = clock_.NewEvent();
@@ -93,11 +95,10 @@ absl::Status GrpcClient::Control(Method<Request, Reply> method,
   grpc::ClientContext context;
   context.set_deadline(After(wait.timeout));
   context.set_wait_for_ready(wait.for_server);
-  (stub_->async()->*method)(&context, &request, &reply,
-                            [&](grpc::Status result) {
-                              status = std::move(result);
-                              done->Set();
-                            });
+  (stub->*method)(&context, &request, &reply, [&](grpc::Status result) {
+    status = std::move(result);
+    done->Set();
+  });
   while (wait.give_up && !done->Wait(clock_.Now() + kGiveUpEvery)) {
     if (!wait.give_up()) continue;
     context.TryCancel();
@@ -112,8 +113,8 @@ absl::Status GrpcClient::WaitConnected(absl::Time deadline,
   const absl::Time started = clock_.Now();
   const pb::GetJobRequest request;
   pb::JobStatus reply;
-  const absl::Status status = Control<pb::GetJobRequest, pb::JobStatus>(
-      &Async::GetJob, request, reply,
+  const absl::Status status = Control<pb::GetJobRequest, pb::JobStatus, Async>(
+      stub_->async(), &Async::GetJob, request, reply,
       {.timeout = deadline - started, .for_server = true, .give_up = give_up});
   if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
   if (absl::IsCancelled(status)) {
@@ -135,22 +136,41 @@ absl::Status GrpcClient::WaitConnected(absl::Time deadline,
           : absl::StrCat(" (", status.message(), ")")));
 }
 
+absl::Status GrpcClient::CheckHealth() {
+  using Asked = grpc::health::v1::HealthCheckRequest;
+  using Answer = grpc::health::v1::HealthCheckResponse;
+  using Stub = Health::StubInterface::async_interface;
+  Answer answer;
+  RETURN_IF_ERROR((Control<Asked, Answer, Stub>(health_->async(), &Stub::Check,
+                                                Asked(), answer, {})));
+  if (answer.status() == Answer::SERVING) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("server ", address_, " says of itself ",
+                   Answer::ServingStatus_Name(answer.status())));
+}
+
+absl::Status GrpcClient::Probe(const pb::ProbeRequest& request,
+                               pb::ProbeReply& reply) {
+  return Control<pb::ProbeRequest, pb::ProbeReply, Async>(
+      stub_->async(), &Async::Probe, request, reply, {});
+}
+
 absl::Status GrpcClient::GetJob(const pb::GetJobRequest& request,
                                 pb::JobStatus& reply) {
-  return Control<pb::GetJobRequest, pb::JobStatus>(&Async::GetJob, request,
-                                                   reply, {});
+  return Control<pb::GetJobRequest, pb::JobStatus, Async>(
+      stub_->async(), &Async::GetJob, request, reply, {});
 }
 
 absl::Status GrpcClient::Join(const pb::JoinRequest& request,
                               pb::JoinReply& reply) {
-  return Control<pb::JoinRequest, pb::JoinReply>(&Async::Join, request, reply,
-                                                 {});
+  return Control<pb::JoinRequest, pb::JoinReply, Async>(
+      stub_->async(), &Async::Join, request, reply, {});
 }
 
 absl::Status GrpcClient::Report(const pb::ReportRequest& request,
                                 pb::ReportReply& reply) {
-  return Control<pb::ReportRequest, pb::ReportReply>(&Async::Report, request,
-                                                     reply, {});
+  return Control<pb::ReportRequest, pb::ReportReply, Async>(
+      stub_->async(), &Async::Report, request, reply, {});
 }
 
 void GrpcClient::Exchange(ExchangeCall& call) {

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "proto/monsoon.grpc.pb.h"
@@ -51,6 +52,12 @@ class GrpcClient final : public ServerCalls {
   absl::Status WaitConnected(absl::Time deadline,
                              const std::function<bool()>& give_up = nullptr);
 
+  // What the server says of itself (grpc.health.v1.Health): OK while it takes
+  // calls, UNAVAILABLE when it says that it does not, UNIMPLEMENTED when it
+  // does not know the question.
+  absl::Status CheckHealth();
+  absl::Status Probe(const pb::ProbeRequest& request, pb::ProbeReply& reply);
+
   absl::Status GetJob(const pb::GetJobRequest& request,
                       pb::JobStatus& reply) override;
   absl::Status Join(const pb::JoinRequest& request,
@@ -63,9 +70,11 @@ class GrpcClient final : public ServerCalls {
  private:
   struct Flight;
   using Async = pb::ParameterServer::StubInterface::async_interface;
-  template <typename Request, typename Reply>
-  using Method = void (Async::*)(grpc::ClientContext*, const Request*, Reply*,
-                                 std::function<void(grpc::Status)>);
+  using Health = grpc::health::v1::Health;
+  // Of `Stub`, Async or that of Health.
+  template <typename Request, typename Reply, typename Stub>
+  using Method = void (Stub::*)(grpc::ClientContext*, const Request*, Reply*,
+                                std::function<void(grpc::Status)>);
 
   GrpcClient(std::string address, Clock& clock,
              std::shared_ptr<grpc::Channel> channel);
@@ -76,9 +85,9 @@ class GrpcClient final : public ServerCalls {
     const std::function<bool()>& give_up = nullptr;
   };
   // Makes a control call and waits for its end.
-  template <typename Request, typename Reply>
-  absl::Status Control(Method<Request, Reply> method, const Request& request,
-                       Reply& reply, const Wait& wait);
+  template <typename Request, typename Reply, typename Stub>
+  absl::Status Control(Stub* stub, Method<Request, Reply, Stub> method,
+                       const Request& request, Reply& reply, const Wait& wait);
   // On a thread of gRPC's: hands the answer on.
   void Finish(ExchangeCall& call, const grpc::Status& status);
   absl::Status Named(absl::Status status) const;
@@ -86,6 +95,7 @@ class GrpcClient final : public ServerCalls {
   const std::string address_;
   Clock& clock_;
   const std::unique_ptr<pb::ParameterServer::Stub> stub_;
+  const std::unique_ptr<Health::Stub> health_;
   grpc::GenericStub generic_;  // for messages that are raw bytes
 
   absl::Mutex mu_;

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/grpc_server.h"
 
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/process.h"
 #include "base/status_macros.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
 #include "proto/monsoon.grpc.pb.h"
 #include "transport/address.h"
@@ -16,6 +21,9 @@ namespace monsoon {
 namespace {
 
 constexpr int kShutdownGraceMs = 100;
+// For reflection alone, whose streams each take one; all else takes none. More
+// streams than that are refused with RESOURCE_EXHAUSTED.
+constexpr int kReflectionThreads = 4;
 
 // One exchange on the server's side. Owns itself: gRPC says when it is over.
 class ServedExchange final : public grpc::ServerUnaryReactor,
@@ -61,8 +69,25 @@ class ServedExchange final : public grpc::ServerUnaryReactor,
 using Base = pb::ParameterServer::WithCallbackMethod_GetJob<
     pb::ParameterServer::WithCallbackMethod_Join<
         pb::ParameterServer::WithCallbackMethod_Report<
-            pb::ParameterServer::WithRawCallbackMethod_Exchange<
-                pb::ParameterServer::Service>>>>;
+            pb::ParameterServer::WithCallbackMethod_Probe<
+                pb::ParameterServer::WithRawCallbackMethod_Exchange<
+                    pb::ParameterServer::Service>>>>>;
+
+// What no job is asked for.
+absl::Status AnswerProbe(const pb::ProbeRequest& request,
+                         pb::ProbeReply& reply) {
+  const int64_t bytes = request.reply_bytes();
+  if (bytes < 0 || bytes > int64_t{kMaxPayloadBytes}) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "reply_bytes is ", bytes, ", expected 0 to ", kMaxPayloadBytes));
+  }
+  const ProcessInfo process = ThisProcess();
+  reply.set_version(MONSOON_VERSION);
+  reply.set_host(process.host);
+  reply.set_pid(process.pid);
+  reply.mutable_values()->resize(static_cast<size_t>(bytes));
+  return absl::OkStatus();
+}
 
 class Service final : public Base {
  public:
@@ -90,6 +115,10 @@ class Service final : public Base {
                   pb::ReportReply* reply) override {
     return Answer(context, calls_.Report(*request, *reply));
   }
+  Reactor* Probe(Context* context, const pb::ProbeRequest* request,
+                 pb::ProbeReply* reply) override {
+    return Answer(context, AnswerProbe(*request, *reply));
+  }
   Reactor* Exchange(Context*, const grpc::ByteBuffer* request,
                     grpc::ByteBuffer* reply) override {
     auto* call = std::make_unique<ServedExchange>(calls_, *reply).release();
@@ -98,6 +127,18 @@ class Service final : public Base {
   }
 
   ServerCalls& calls_;
+};
+
+// Answers what services there are and what their messages look like. As an
+// option of one server: gRPC's own way is for all servers of a process.
+class WithReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
+                         plugins) override {
+    plugins->push_back(
+        std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+  }
 };
 
 absl::Status CannotListen(const Address& address) {
@@ -117,6 +158,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   ASSIGN_OR_RETURN(const Address address, ParseAddress(listen));
   std::unique_ptr<GrpcServer> server(new GrpcServer);
   server->service_ = std::make_unique<Service>(calls);
+  // Of all servers of this process: gRPC has no other way.
+  static const bool kTellsHealth =
+      (grpc::EnableDefaultHealthCheckService(true), true);
+  static_cast<void>(kTellsHealth);
   grpc::ServerBuilder builder;
   for (const auto& [name, value] : ServerSettings()) {
     builder.AddChannelArgument(name, value);
@@ -125,10 +170,15 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   builder.AddListeningPort(address.text(), grpc::InsecureServerCredentials(),
                            &server->port_);
   builder.RegisterService(server->service_.get());
+  builder.SetOption(std::make_unique<WithReflection>());
+  builder.SetResourceQuota(
+      grpc::ResourceQuota().SetMaxThreads(kReflectionThreads));
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || server->port_ == 0) {
     return CannotListen(address);
   }
+  server->server_->GetHealthCheckService()->SetServingStatus(
+      pb::ParameterServer::service_full_name(), true);
   return server;
 }
 
@@ -136,6 +186,7 @@ GrpcServer::~GrpcServer() { Shutdown(); }
 
 void GrpcServer::Shutdown() {
   if (server_ == nullptr) return;
+  server_->GetHealthCheckService()->Shutdown();  // who watches is told first
   server_->Shutdown(
       gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                    gpr_time_from_millis(kShutdownGraceMs, GPR_TIMESPAN)));

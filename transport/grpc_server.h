@@ -15,6 +15,13 @@ namespace monsoon {
 // becomes ServerCalls::Cancel. Whatever comes from the network, the answer is
 // a status. Thread-safe.
 //
+// Probe is answered here, whatever `calls` does.
+//
+// Who knows nothing of the schema can ask, too: grpc.health.v1.Health answers
+// SERVING, for "" and for our service's name, and NOT_SERVING from Shutdown on;
+// grpc.reflection.v1alpha.ServerReflection lists the services with their
+// messages.
+//
 // `calls` is called on gRPC's few threads: it must not block.
 class GrpcServer {
  public:
