@@ -136,7 +136,7 @@ std::string BenchCells::Title(const BenchColumn& column) const {
   const bool is_usual =
       workers.size() != 1 || (matrix_.workers.size() == 1 &&
                               *workers.begin() == matrix_.workers.front());
-  const std::string name = Name(column);
+  std::string name = Name(column);
   if (is_usual) return name;
   return absl::StrCat(name, " (", *workers.begin(), " worker",
                       *workers.begin() == 1 ? ")" : "s)");
