@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace monsoon {
 
 struct ProcessInfo {
@@ -14,5 +16,14 @@ struct ProcessInfo {
 };
 
 ProcessInfo ThisProcess();
+
+// What this process holds at the moment.
+struct ProcessUse {
+  int64_t rss_bytes = 0;
+  int64_t open_files = 0;
+  absl::Time started;  // of the system's clock
+};
+
+ProcessUse UseOfThisProcess();
 
 }  // namespace monsoon

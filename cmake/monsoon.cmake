@@ -66,6 +66,26 @@ function(monsoon_library name)
   monsoon_precompile(monsoon_${name})
 endfunction()
 
+# monsoon_embed(OUTPUT HEADER function file ...)
+# A source file OUTPUT in which each function of HEADER returns the bytes of its
+# file, as they are when the program is built.
+function(monsoon_embed output header)
+  set(functions "")
+  set(files "")
+  while(ARGN)
+    list(POP_FRONT ARGN name file)
+    list(APPEND functions ${name})
+    list(APPEND files ${file})
+  endwhile()
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DHEADER=${header}
+            "-DFUNCTIONS=${functions}" "-DFILES=${files}"
+            -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+    DEPENDS ${PROJECT_SOURCE_DIR}/cmake/embed.cmake ${files}
+    VERBATIM)
+endfunction()
+
 # Every object of the named libraries of ours, once each: OBJECT libraries hand
 # on their usage requirements, but not their objects.
 function(monsoon_link target)

@@ -8,9 +8,11 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
@@ -24,6 +26,8 @@
 #include "transport/grpc_server.h"
 #include "transport/grpc_settings.h"
 #include "transport/shm_server.h"
+#include "watch/live_page.h"
+#include "watch/watcher.h"
 
 namespace monsoon {
 namespace {
@@ -38,6 +42,7 @@ struct Arguments {
   std::string listen = "127.0.0.1:7001";
   std::string advertise;  // empty: where it listens
   std::string port_file;
+  std::string http;  // empty: no live page
   double lease_s = 10;
 };
 
@@ -64,6 +69,11 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   app.add_option("--port-file", arguments.port_file,
                  "write the port there as soon as workers can connect")
       ->type_name("FILE");
+  app.add_option("--http", arguments.http,
+                 "serve a live page of the job that is here, /metrics, "
+                 "/api/status, /healthz and /readyz there; port 0 takes any "
+                 "free one. Who can reach it can read it")
+      ->type_name("HOST:PORT");
   app.add_option("--lease", arguments.lease_s,
                  "how long a worker may be silent before another process can "
                  "take its rank")
@@ -107,6 +117,24 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
+// Who watches the jobs of this server, whatever they are.
+struct Watch {
+  std::unique_ptr<LivePage> page;  // null: nobody
+  std::unique_ptr<Watcher> watcher;
+};
+
+absl::StatusOr<Watch> StartWatch(const std::string& http, Server& server) {
+  Watch watch;
+  if (http.empty()) return watch;
+  ASSIGN_OR_RETURN(watch.page, LivePage::Open(http, kProgram, RealClock()));
+  std::fprintf(stderr, "%s: live page %s\n", kProgram,
+               watch.page->url().c_str());
+  watch.watcher = std::make_unique<Watcher>(
+      std::vector<ServerCalls*>{&server}, /*job_id=*/0, RealClock(),
+      std::vector<Observer*>{watch.page.get()});
+  return watch;
+}
+
 int Serve(const Arguments& arguments, const sigset_t& signals) {
   spdlog::logger log(kProgram,
                      std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -123,6 +151,8 @@ int Serve(const Arguments& arguments, const sigset_t& signals) {
     log.warn("workers of this host exchange over gRPC: {}",
              std::string(local.status().message()));
   }
+  const auto watch = StartWatch(arguments.http, server);
+  if (!watch.ok()) return Fail(kProgram, watch.status());
   const auto carrier = GrpcServer::Start(server, arguments.listen);
   if (!carrier.ok()) return Fail(kProgram, carrier.status());
   const int port = (*carrier)->port();
@@ -139,6 +169,7 @@ int Serve(const Arguments& arguments, const sigset_t& signals) {
                                 "--port-file: ", written.message())));
     }
   }
+  if (watch->page != nullptr) watch->page->SetReady();
   int signal = 0;
   sigwait(&signals, &signal);  // what this process waits for: its end
   // Now and then gRPC waits with its end for the next keepalive of a connection

@@ -63,6 +63,9 @@ ProgressSample SampleOf(const pb::JobStatus& status) {
     loss_sum += member.report().loss_sum();
     loss_samples += member.report().loss_samples();
   }
+  // Workers tell server 0 alone how far they are. What another has applied is
+  // what it knows.
+  if (status.server_index() != 0) sample.samples = status.samples_applied();
   const int64_t per_epoch = std::max<int64_t>(1, status.spec().samples());
   sample.epoch = std::min(sample.epochs, 1 + sample.samples / per_epoch);
   sample.loss = MeanLoss(loss_sum, loss_samples);

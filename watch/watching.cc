@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "watch/live_page.h"
 #include "watch/progress_lines.h"
 #include "watch/terminal.h"
 
@@ -22,6 +25,12 @@ void AddWatchFlags(CLI::App& app, WatchFlags& flags) {
                  "format (Perfetto opens it)")
       ->type_name("FILE.json")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("--http", flags.http,
+                 "serve a live page, /metrics, /api/status, /healthz and "
+                 "/readyz there; port 0 takes any free one. Who can reach it "
+                 "can read it")
+      ->type_name("HOST:PORT")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
 absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
@@ -36,6 +45,12 @@ absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
     watching->Add(std::move(panel));
   } else if (flags.progress != "none") {
     watching->Add(std::make_unique<ProgressLines>(stderr, place.clock));
+  }
+  if (!flags.http.empty()) {
+    ASSIGN_OR_RETURN(auto page,
+                     LivePage::Open(flags.http, place.program, place.clock));
+    watching->Say(absl::StrCat(place.program, ": live page ", page->url()));
+    watching->Add(std::move(page));
   }
   return watching;
 }

@@ -22,6 +22,7 @@ namespace monsoon {
 struct WatchFlags {
   std::string progress = "auto";  // auto, panel, lines or none
   std::string trace;              // a file; empty: none
+  std::string http;               // HOST:PORT; empty: no live page
 };
 
 // Adds them, with help and checks, to a command that runs a job.

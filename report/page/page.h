@@ -6,7 +6,7 @@
 namespace monsoon {
 
 // The files that the page of a report is made of, embedded when the program was
-// built (page.cmake). They live as long as the program.
+// built (cmake/embed.cmake). They live as long as the program.
 
 absl::string_view PageTemplate();  // report.html
 absl::string_view PageStyle();     // report.css

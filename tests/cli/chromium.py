@@ -111,9 +111,11 @@ class Chromium:
              "value": "dark" if dark else "light"}])
 
     def open(self, path):
-        """Loads a file, to its end."""
+        """Loads a file, or an address of http, to its end."""
         self.events.clear()
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        url = (path if str(path).startswith("http:")
+               else Path(path).resolve().as_uri())
+        self.call("Page.navigate", url=url)
         end = time.monotonic() + DEADLINE
         while not any(event["method"] == "Page.loadEventFired"
                       for event in self.events):

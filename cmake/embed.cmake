@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DOUTPUT=page.cc -DFUNCTIONS=A;B -DFILES=a.html;b.css -P page.cmake
-# writes a source file in which each function of page.h returns its file.
+# cmake -DOUTPUT=page.cc -DHEADER=folder/page.h -DFUNCTIONS=A;B
+#       -DFILES=a.html;b.css -P embed.cmake
+# writes a source file in which each function of the header returns its file.
 
-set(source "#include \"report/page/page.h\"\n\nnamespace monsoon {\n")
+set(source "#include \"${HEADER}\"\n\nnamespace monsoon {\n")
 foreach(function file IN ZIP_LISTS FUNCTIONS FILES)
   file(READ ${file} bytes HEX)
   string(REGEX REPLACE "(................................)" "\\1\n" bytes "${bytes}")
