@@ -126,7 +126,8 @@ struct Watch {
 absl::StatusOr<Watch> StartWatch(const std::string& http, Server& server) {
   Watch watch;
   if (http.empty()) return watch;
-  ASSIGN_OR_RETURN(watch.page, LivePage::Open(http, kProgram, RealClock()));
+  ASSIGN_OR_RETURN(watch.page, LivePage::Open(http, kProgram, RealClock(),
+                                              LivePage::Of::kServer));
   std::fprintf(stderr, "%s: live page %s\n", kProgram,
                watch.page->url().c_str());
   watch.watcher = std::make_unique<Watcher>(

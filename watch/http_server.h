@@ -30,7 +30,8 @@ struct HttpAnswer {
 // of its own. Whatever comes from the network costs bounded memory, threads,
 // descriptors and time: requests are at most kMostHeadBytes, there are at most
 // kMostConnections at once (of those that have not asked yet, the oldest makes
-// room), who reads nothing is given up. Where it listens on a loopback address,
+// room, and as many again may be on their way out), who reads nothing is given
+// up. Where it listens on a loopback address,
 // only hosts that are addresses or localhost are answered, so that no page of
 // elsewhere can read it under a name of its own.
 class HttpServer {

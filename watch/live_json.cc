@@ -100,9 +100,9 @@ std::string StateOf(const LiveState& state) {
     return state.summary->value("status", std::string("failed"));
   }
   if (state.view == nullptr) return "waiting";
-  if (state.workers_ended) return "evaluating";
   const pb::JobStatus& first = state.view->servers[0].status;
   if (!first.over()) return "running";
+  if (!state.is_server) return "evaluating";
   return first.stop_state() == pb::RUNNING
              ? "done"
              : Lower(pb::WorkerState_Name(first.stop_state()));

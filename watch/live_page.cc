@@ -77,14 +77,15 @@ class LivePage::Reader {
 };
 
 absl::StatusOr<std::unique_ptr<LivePage>> LivePage::Open(
-    const std::string& address, const std::string& program, Clock& clock) {
+    const std::string& address, const std::string& program, Clock& clock,
+    Of of) {
   const auto named = [](const absl::Status& status) {
     return absl::Status(status.code(),
                         absl::StrCat("--http: ", status.message()));
   };
   const auto parsed = ParseAddress(address);
   if (!parsed.ok()) return named(parsed.status());
-  std::unique_ptr<LivePage> page(new LivePage(program, clock));
+  std::unique_ptr<LivePage> page(new LivePage(program, clock, of));
   auto server = HttpServer::Start(
       *parsed,
       [page = page.get()](const std::string& path) {
@@ -96,9 +97,10 @@ absl::StatusOr<std::unique_ptr<LivePage>> LivePage::Open(
   return page;
 }
 
-LivePage::LivePage(const std::string& program, Clock& clock)
+LivePage::LivePage(const std::string& program, Clock& clock, Of of)
     : clock_(clock), page_(MakePage()), end_(clock.NewEvent()) {
   state_.program = program;
+  state_.is_server = of == Of::kServer;
 }
 
 LivePage::~LivePage() {
@@ -124,7 +126,6 @@ void LivePage::See(const JobView& view, bool is_last) {
   }
   AddRate(view, rates_every_s_, state_.rates);
   state_.view = std::move(copy);
-  state_.workers_ended = is_last;
   ++version_;
   is_ready_ = true;
 }

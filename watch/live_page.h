@@ -27,11 +27,16 @@ class LivePage final : public Observer {
   // there is always room for short requests.
   static constexpr int kMostReaders = HttpServer::kMostConnections / 2;
 
+  // What is shown: a run until it has its summary, or a server with one job
+  // after the other.
+  enum class Of { kRun, kServer };
+
   // Listens at HOST:PORT. The errors name --http: INVALID_ARGUMENT for an
   // address that cannot be one, UNAVAILABLE for a port that cannot be had. The
   // clock outlives it.
   static absl::StatusOr<std::unique_ptr<LivePage>> Open(
-      const std::string& address, const std::string& program, Clock& clock);
+      const std::string& address, const std::string& program, Clock& clock,
+      Of of = Of::kRun);
   // Whoever follows the events gets the last one, within half a second.
   ~LivePage() override;
 
@@ -47,11 +52,11 @@ class LivePage final : public Observer {
  private:
   class Reader;
 
-  LivePage(const std::string& program, Clock& clock);
+  LivePage(const std::string& program, Clock& clock, Of of);
 
   // As it is now, and a number that is another whenever the state is.
   std::pair<LiveState, uint64_t> Now() const;
-  // What is new, for /api/events and /api/status.
+  // What /api/status says of it.
   std::string Status() const;
   HttpAnswer Answer(const std::string& path);
   HttpAnswer Events();

@@ -18,7 +18,8 @@ namespace monsoon {
 struct LiveState {
   std::string program;                  // "monsoon train"
   std::shared_ptr<const JobView> view;  // null until a job has begun to learn
-  bool workers_ended = false;           // the view is the last one
+  // Of a server, whose jobs have no summary here; else of a run.
+  bool is_server = false;
   // When so many seconds had passed, all workers together were that fast
   // (samples a second): over the whole job, thinned out.
   std::vector<std::pair<double, double>> rates;

@@ -229,6 +229,12 @@ int Run(const Arguments& arguments, absl::Time started) {
   for (const Client& client : *clients) {
     environment.servers.push_back(client.calls());
   }
+  if (arguments.rank != 0 && !arguments.watch.http.empty()) {
+    std::fprintf(stderr,
+                 "%s: --http: rank 0 serves the page of the job, this is rank "
+                 "%d, which serves none\n",
+                 kProgram, arguments.rank);
+  }
   if (first != nullptr) {
     return RunFirst(arguments, *clients, environment, *first, trace->get());
   }

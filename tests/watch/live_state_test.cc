@@ -128,11 +128,12 @@ TEST_CASE("A state has a word, from before the job to its end", "[watch]") {
   CHECK(StateOf({.program = "monsoon-server"}) == "waiting");
   CHECK(word() == "running");
   view->servers[0].status.set_over(true);
+  CHECK(word() == "evaluating");
+  state.is_server = true;
   CHECK(word() == "done");
   view->servers[0].status.set_stop_state(pb::DIVERGED);
   CHECK(word() == "diverged");
-  state.workers_ended = true;
-  CHECK(word() == "evaluating");
+  state.is_server = false;
   state.summary =
       std::make_shared<Json>(Json{{"status", "interrupted"}, {"test_acc", 1}});
   CHECK(word() == "interrupted");
