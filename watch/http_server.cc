@@ -31,7 +31,8 @@ constexpr absl::Duration kReadsWithin = absl::Seconds(5);
 constexpr absl::Duration kLingers = absl::Milliseconds(200);
 constexpr size_t kMostLeftBytes = 1 << 20;
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(50);
-constexpr int kBacklog = 128;
+// The kernel keeps those that come at once; beyond, connecting takes a second.
+constexpr int kBacklog = 1024;
 
 bool IsLoopback(const sockaddr& address) {
   if (address.sa_family == AF_INET6) {
@@ -358,16 +359,20 @@ HttpServer::~HttpServer() {
 }
 
 bool HttpServer::MakeRoom() {
+  if (connections_.size() < kMostConnections) return true;
   connections_.remove_if([](const auto& connection) {
     return connection->AwaitEnd(absl::InfinitePast());
   });
-  if (connections_.size() < kMostConnections) return true;
-  const auto oldest = std::find_if(
-      connections_.begin(), connections_.end(),
-      [](const auto& connection) { return connection->is_asking(); });
-  if (oldest == connections_.end()) return false;
-  // Its thread may take a moment to end, for which nobody here waits.
-  (*oldest)->Hurry();
+  // Several at a time: their threads take a moment to end, for which nobody
+  // here waits.
+  int asking = 0;
+  for (const auto& connection : connections_) asking += connection->is_asking();
+  for (const auto& connection : connections_) {
+    if (asking <= kMostConnections / 2) break;
+    if (!connection->is_asking()) continue;
+    connection->Hurry();
+    --asking;
+  }
   return connections_.size() < 2 * kMostConnections;
 }
 

@@ -28,12 +28,12 @@ struct HttpAnswer {
 
 // Answers GET and HEAD over HTTP, one request a connection, each on a thread
 // of its own. Whatever comes from the network costs bounded memory, threads,
-// descriptors and time: requests are at most kMostHeadBytes, there are at most
-// kMostConnections at once (of those that have not asked yet, the oldest makes
-// room, and as many again may be on their way out), who reads nothing is given
-// up. Where it listens on a loopback address,
-// only hosts that are addresses or localhost are answered, so that no page of
-// elsewhere can read it under a name of its own.
+// descriptors and time: requests are at most kMostHeadBytes; from
+// kMostConnections on, those that have not asked yet make room, the oldest
+// first, and beyond twice that nobody comes in; who reads nothing is given up.
+// Where it listens on a loopback address, only hosts that are addresses or
+// localhost are answered, so that no page of elsewhere can read it under a name
+// of its own.
 class HttpServer {
  public:
   static constexpr int kMostConnections = 64;
