@@ -20,7 +20,7 @@ from processes import wait_for
 
 BINARIES = Path(sys.argv.pop()).resolve()
 TRAIN = ["monsoon", "train", *JOB, "--batch-size", "500", "--json"]
-NASTY = "<img src=x onerror=alert(1)>&amp;\"'</script>"
+NASTY = "<img src=x onerror=document.title=1>&amp;\"'</script>"
 
 # Of each chart: how many points it has, and how many pixels of its colour.
 CHARTS = """[...document.querySelectorAll(".plot canvas")].map((canvas) => {
@@ -75,12 +75,13 @@ class FakeRun:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port),
                                                       Handler)
+        self.server.block_on_close = False
         self.port = self.server.server_address[1]
 
     def start(self, status):
         self.status = status
         self.thread = threading.Thread(target=self.server.serve_forever,
-                                       args=(0.05,))
+                                       args=(0.05,), daemon=True)
         self.thread.start()
 
     def stop(self):
@@ -211,6 +212,7 @@ class HttpPageTest(unittest.TestCase):
         bad["servers"][0].update(host=NASTY, answers=False, cores=None)
         bad["workers"] *= 40
         fake = FakeRun(page)
+        self.addCleanup(fake.ended.set)
         fake.start(bad)
         url = f"http://127.0.0.1:{fake.port}/"
         evaluate = self.open(url, width=390)
