@@ -4,7 +4,10 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/status_macros.h"
+#include "watch/mlflow_run.h"
 #include "watch/progress_lines.h"
+#include "watch/tensorboard_log.h"
 #include "watch/terminal.h"
 
 namespace monsoon {
@@ -22,6 +25,11 @@ void AddWatchFlags(CLI::App& app, WatchFlags& flags) {
                  "format (Perfetto opens it)")
       ->type_name("FILE.json")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("--mlflow", flags.mlflow,
+                 "track the run on this MLflow server, as "
+                 "http://127.0.0.1:5000")
+      ->type_name("URL")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
 absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
@@ -36,6 +44,16 @@ absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
     watching->Add(std::move(panel));
   } else if (flags.progress != "none") {
     watching->Add(std::make_unique<ProgressLines>(stderr, place.clock));
+  }
+  if (!flags.mlflow.empty()) {
+    ASSIGN_OR_RETURN(auto mlflow,
+                     OpenMlflow(flags.mlflow, place.program, place.folder,
+                                place.clock, place.files));
+    watching->Add(std::move(mlflow));
+  }
+  if (place.keeps_folder) {
+    watching->Add(std::make_unique<TensorBoardLog>(place.program, place.folder,
+                                                   place.clock, place.files));
   }
   return watching;
 }
