@@ -58,7 +58,8 @@ absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,
                                                        {.program = kProgram,
                                                         .folder = folder.path(),
                                                         .clock = clock,
-                                                        .files = files},
+                                                        .files = files,
+                                                        .keeps_folder = true},
                                                        {&metrics}));
   ASSIGN_OR_RETURN(const auto trace, OpenTrace(watch.trace, files));
   ASSIGN_OR_RETURN(const Dataset train,

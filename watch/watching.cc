@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "watch/live_page.h"
+#include "watch/mlflow_run.h"
 #include "watch/progress_lines.h"
+#include "watch/tensorboard_log.h"
 #include "watch/terminal.h"
 
 namespace monsoon {
@@ -31,6 +33,11 @@ void AddWatchFlags(CLI::App& app, WatchFlags& flags) {
                  "can read it")
       ->type_name("HOST:PORT")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("--mlflow", flags.mlflow,
+                 "track the run on this MLflow server, as "
+                 "http://127.0.0.1:5000")
+      ->type_name("URL")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
 absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
@@ -51,6 +58,16 @@ absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
                      LivePage::Open(flags.http, place.program, place.clock));
     watching->Say(absl::StrCat(place.program, ": live page ", page->url()));
     watching->Add(std::move(page));
+  }
+  if (!flags.mlflow.empty()) {
+    ASSIGN_OR_RETURN(auto mlflow,
+                     OpenMlflow(flags.mlflow, place.program, place.folder,
+                                place.clock, place.files));
+    watching->Add(std::move(mlflow));
+  }
+  if (place.keeps_folder) {
+    watching->Add(std::make_unique<TensorBoardLog>(place.program, place.folder,
+                                                   place.clock, place.files));
   }
   return watching;
 }

@@ -23,6 +23,7 @@ struct WatchFlags {
   std::string progress = "auto";  // auto, panel, lines or none
   std::string trace;              // a file; empty: none
   std::string http;               // HOST:PORT; empty: no live page
+  std::string mlflow;             // URL of a server; empty: none
 };
 
 // Adds them, with help and checks, to a command that runs a job.
@@ -34,6 +35,7 @@ struct WatchPlace {
   std::string folder;   // of the run
   Clock& clock;
   FileSystem& files;
+  bool keeps_folder = false;  // this process writes what is in it
 };
 
 // All who watch a run, as the flags ask for them, from before it begins to its

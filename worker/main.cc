@@ -173,7 +173,8 @@ absl::StatusOr<std::unique_ptr<First>> PlanFirst(const Arguments& arguments,
   const WatchPlace place{.program = kProgram,
                          .folder = first->folder.path(),
                          .clock = clock,
-                         .files = files};
+                         .files = files,
+                         .keeps_folder = true};
   ASSIGN_OR_RETURN(first->watching,
                    Watching::Open(arguments.watch, place, {&first->metrics}));
   return first;

@@ -17,6 +17,7 @@ namespace monsoon {
 
 // What a run leaves behind:
 //   config.toml summary.json metrics.jsonl logs/ checkpoints/final.safetensors
+// and tensorboard/, which an observer writes (watch/tensorboard_log.h).
 // Made by the first write into it, so that a run which never began leaves
 // nothing. Not thread-safe.
 class RunFolder {
