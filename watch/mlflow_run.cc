@@ -2,7 +2,6 @@
 #include "watch/mlflow_run.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -49,7 +48,7 @@ std::string NameOf(absl::string_view folder) {
 absl::StatusOr<std::unique_ptr<Observer>> OpenMlflow(const std::string& url,
                                                      const std::string& program,
                                                      const std::string& folder,
-                                                     Clock& clock,
+                                                     Warn warn, Clock& clock,
                                                      FileSystem& files) {
   MlflowTarget target{.experiment = Variable("MLFLOW_EXPERIMENT_NAME"),
                       .names = {.run = NameOf(folder),
@@ -62,13 +61,14 @@ absl::StatusOr<std::unique_ptr<Observer>> OpenMlflow(const std::string& url,
   auto http = NewCurlHttp({.user = Variable("MLFLOW_TRACKING_USERNAME"),
                            .password = Variable("MLFLOW_TRACKING_PASSWORD"),
                            .token = Variable("MLFLOW_TRACKING_TOKEN")});
-  return std::make_unique<MlflowRun>(std::move(target), std::move(http), clock,
-                                     files);
+  return std::make_unique<MlflowRun>(std::move(target), std::move(http),
+                                     std::move(warn), clock, files);
 }
 
 MlflowRun::MlflowRun(MlflowTarget target, std::unique_ptr<HttpCalls> http,
-                     Clock& clock, FileSystem& files)
+                     Warn warn, Clock& clock, FileSystem& files)
     : target_(std::move(target)),
+      warn_(std::move(warn)),
       clock_(clock),
       files_(files),
       client_(target_.url, std::move(http), files, give_up_),
@@ -240,11 +240,9 @@ void MlflowRun::SayTrouble(const absl::Status& status) {
   if (said_trouble_ || end_->Wait(absl::InfinitePast())) return;
   said_trouble_ = true;
   const bool is_worth_more = absl::IsUnavailable(status);
-  std::fprintf(stderr, "%s: warning: --mlflow %s: %s; %s\n",
-               target_.names.program.c_str(), target_.url.c_str(),
-               std::string(status.message()).c_str(),
-               is_worth_more ? "the run goes on, and it is tried again"
-                             : "the run goes on and is not tracked");
+  warn_(absl::StrCat("--mlflow ", target_.url, ": ", status.message(),
+                     is_worth_more ? "; the run goes on, and it is tried again"
+                                   : "; the run goes on and is not tracked"));
 }
 
 void MlflowRun::SayLoss() {
@@ -262,11 +260,10 @@ void MlflowRun::SayLoss() {
   }
   lost.insert(lost.end(), unsent_files_.begin(), unsent_files_.end());
   if (lost.empty()) return;
-  std::fprintf(stderr, "%s: warning: --mlflow %s: not delivered: %s (%s)\n",
-               target_.names.program.c_str(), target_.url.c_str(),
-               absl::StrJoin(lost, ", ").c_str(),
-               last_.ok() ? "more than the queue could hold"
-                          : std::string(last_.message()).c_str());
+  warn_(absl::StrCat(
+      "--mlflow ", target_.url, ": not delivered: ", absl::StrJoin(lost, ", "),
+      " (", last_.ok() ? "more than the queue could hold" : last_.message(),
+      ")"));
 }
 
 }  // namespace monsoon

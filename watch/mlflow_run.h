@@ -37,12 +37,12 @@ struct MlflowTarget {
 
 // How the flag --mlflow URL and the environment have it: the experiment
 // MLFLOW_EXPERIMENT_NAME (else "monsoon"), and MLFLOW_TRACKING_USERNAME with
-// _PASSWORD, or MLFLOW_TRACKING_TOKEN. INVALID_ARGUMENT: the URL is none. Clock
-// and files outlive the observer.
+// _PASSWORD, or MLFLOW_TRACKING_TOKEN. INVALID_ARGUMENT: the URL is none. What
+// `warn` needs, clock and files outlive the observer.
 absl::StatusOr<std::unique_ptr<Observer>> OpenMlflow(const std::string& url,
                                                      const std::string& program,
                                                      const std::string& folder,
-                                                     Clock& clock,
+                                                     Warn warn, Clock& clock,
                                                      FileSystem& files);
 
 // Mirrors a run to an MLflow server: settings, a point of each curve a second,
@@ -57,9 +57,9 @@ class MlflowRun final : public Observer {
   // Points that wait for a server; with more, the oldest are lost.
   static constexpr size_t kMostWaiting = 20'000;
 
-  // Clock and files outlive it.
-  MlflowRun(MlflowTarget target, std::unique_ptr<HttpCalls> http, Clock& clock,
-            FileSystem& files);
+  // What `warn` needs, clock and files outlive it.
+  MlflowRun(MlflowTarget target, std::unique_ptr<HttpCalls> http, Warn warn,
+            Clock& clock, FileSystem& files);
   // Of a run without an end: as if it had failed.
   ~MlflowRun() override;
 
@@ -95,6 +95,7 @@ class MlflowRun final : public Observer {
   void SayTrouble(const absl::Status& status);
 
   const MlflowTarget target_;
+  const Warn warn_;
   Clock& clock_;
   FileSystem& files_;
   std::atomic<bool> give_up_{false};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -20,6 +21,11 @@ struct RunEnd {
   const ParameterLayout* layout = nullptr;
   absl::Span<const Flat> members = {};
 };
+
+// Says to the person who has started the run what went wrong with watching it:
+// a sentence without a newline, which stands above a panel where there is one.
+// On any thread.
+using Warn = std::function<void(const std::string&)>;
 
 // Somebody who watches a run: a terminal, a page, a file, another service. It
 // may never fail or stall the run: what goes wrong it says itself, once, and

@@ -2,7 +2,6 @@
 #include "watch/tensorboard_log.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -28,9 +27,9 @@ void AddCounts(const Json& json, std::map<int64_t, int64_t>& to) {
 
 }  // namespace
 
-TensorBoardLog::TensorBoardLog(std::string program, const std::string& folder,
+TensorBoardLog::TensorBoardLog(Warn warn, const std::string& folder,
                                Clock& clock, FileSystem& files)
-    : program_(std::move(program)),
+    : warn_(std::move(warn)),
       folder_(JoinPath(folder, "tensorboard")),
       clock_(clock),
       files_(files) {}
@@ -161,10 +160,9 @@ void TensorBoardLog::Flush() {
   }
   if (status.ok()) return;
   failed_ = true;
-  std::fprintf(stderr,
-               "%s: warning: %s; the run goes on, and nothing more is written "
-               "for TensorBoard\n",
-               program_.c_str(), std::string(status.message()).c_str());
+  warn_(absl::StrCat(status.message(),
+                     "; the run goes on, and nothing more is written for "
+                     "TensorBoard"));
 }
 
 }  // namespace monsoon

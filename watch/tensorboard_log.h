@@ -23,8 +23,8 @@ namespace monsoon {
 // is written.
 class TensorBoardLog final : public Observer {
  public:
-  // `program` stands in front of what it says. Clock and files outlive it.
-  TensorBoardLog(std::string program, const std::string& folder, Clock& clock,
+  // What `warn` needs, clock and files outlive it.
+  TensorBoardLog(Warn warn, const std::string& folder, Clock& clock,
                  FileSystem& files);
 
   void See(const JobView& view, bool is_last) override;
@@ -48,7 +48,7 @@ class TensorBoardLog final : public Observer {
   Worker& WorkerOf(int rank);
   void Flush();
 
-  const std::string program_;
+  const Warn warn_;
   const std::string folder_;
   Clock& clock_;
   FileSystem& files_;

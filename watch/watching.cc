@@ -47,12 +47,15 @@ absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
       new Watching(place.clock, std::move(others)));
   const TerminalWish wish = StderrWish();
   if (wish.is_live && (flags.progress == "auto" || flags.progress == "panel")) {
-    auto panel = std::make_unique<LivePanel>(wish, StderrTerminal());
-    watching->panel_ = panel.get();
-    watching->Add(std::move(panel));
+    watching->panel_ = std::make_unique<LivePanel>(wish, StderrTerminal());
+    watching->observers_.push_back(watching->panel_.get());
   } else if (flags.progress != "none") {
     watching->Add(std::make_unique<ProgressLines>(stderr, place.clock));
   }
+  const Warn warn = [out = watching.get(),
+                     program = place.program](const std::string& what) {
+    out->Say(absl::StrCat(program, ": warning: ", what));
+  };
   if (!flags.http.empty()) {
     ASSIGN_OR_RETURN(auto page,
                      LivePage::Open(flags.http, place.program, place.clock));
@@ -61,12 +64,12 @@ absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
   }
   if (!flags.mlflow.empty()) {
     ASSIGN_OR_RETURN(auto mlflow,
-                     OpenMlflow(flags.mlflow, place.program, place.folder,
+                     OpenMlflow(flags.mlflow, place.program, place.folder, warn,
                                 place.clock, place.files));
     watching->Add(std::move(mlflow));
   }
   if (place.keeps_folder) {
-    watching->Add(std::make_unique<TensorBoardLog>(place.program, place.folder,
+    watching->Add(std::make_unique<TensorBoardLog>(warn, place.folder,
                                                    place.clock, place.files));
   }
   return watching;

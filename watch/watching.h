@@ -66,9 +66,11 @@ class Watching {
   void Add(std::unique_ptr<Observer> observer);
 
   Clock& clock_;
+  // Null: there is none. Outlives those of its own, which speak above it until
+  // they are gone.
+  std::unique_ptr<LivePanel> panel_;
   std::vector<std::unique_ptr<Observer>> own_;
   std::vector<Observer*> observers_;
-  LivePanel* panel_ = nullptr;        // one of its own; null: there is none
   std::unique_ptr<Watcher> watcher_;  // goes before who it tells
 };
 

@@ -250,13 +250,18 @@ TEST_CASE("A server that comes late gets the newest points, in batches",
           "[watch]") {
   auto http = std::make_unique<Switched>();
   Switched& server = *http;
-  MlflowRun run({.url = "http://a", .experiment = "e"}, std::move(http),
-                RealClock(), RealFileSystem());
+  std::vector<std::string> said;  // read when the thread that says is done
+  MlflowRun run(
+      {.url = "http://a", .experiment = "e"}, std::move(http),
+      [&said](const std::string& what) { said.push_back(what); }, RealClock(),
+      RealFileSystem());
   const int64_t views = SeeTooMuch(run);
   server.is_up = true;
   const nlohmann::ordered_json summary = {{"status", "diverged"}};
   run.End({.summary = summary});
   CHECK(server.points == MlflowRun::kMostWaiting);
+  REQUIRE_FALSE(said.empty());
+  CHECK(said.back().find("not delivered") != std::string::npos);
   CHECK(server.largest == MlflowClient::kMostMetrics);
   REQUIRE_FALSE(server.steps.empty());
   CHECK(server.steps.back() == views);
@@ -280,9 +285,10 @@ TEST_CASE("A run without an end has failed", "[watch]") {
     std::string& status;
   };
   {
-    MlflowRun run({.url = "http://a", .experiment = "e"},
-                  std::make_unique<Kept>(std::move(http), status), RealClock(),
-                  RealFileSystem());
+    MlflowRun run(
+        {.url = "http://a", .experiment = "e"},
+        std::make_unique<Kept>(std::move(http), status),
+        [](const std::string&) {}, RealClock(), RealFileSystem());
     SeeTooMuch(run);
   }
   CHECK(status == "FAILED");

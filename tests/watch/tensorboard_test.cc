@@ -244,11 +244,14 @@ nlohmann::ordered_json SummaryOfRun() {
                   "shards": {"0": {"0": 8, "1": 2}, "1": {"0": 6}}}})");
 }
 
+// Of runs in which nothing goes wrong.
+void Fail(const std::string& what) { FAIL(what); }
+
 TEST_CASE("A run is written for TensorBoard, the job and each worker",
           "[watch]") {
   const TemporaryFolder folder;
   SetClock clock;
-  TensorBoardLog log("monsoon", folder.path(), clock, RealFileSystem());
+  TensorBoardLog log(Fail, folder.path(), clock, RealFileSystem());
   for (int tenth = 0; tenth <= 25; ++tenth) {
     clock.now = absl::UnixEpoch() + absl::Milliseconds(100 * tenth);
     log.See(ViewAt(0.1 * tenth, 10 * tenth + 10), false);
@@ -332,7 +335,7 @@ TEST_CASE("The HParams plugin finds settings and end of a run", "[watch]") {
   for (const std::string seed : {"3", "4", "other"}) {
     const TemporaryFolder folder;
     SetClock clock;
-    TensorBoardLog log("monsoon", folder.path(), clock, RealFileSystem());
+    TensorBoardLog log(Fail, folder.path(), clock, RealFileSystem());
     JobView view = ViewAt(2, 10);
     (*view.spec.mutable_settings())["seed"] = seed == "other" ? "3" : seed;
     if (seed == "other") (*view.spec.mutable_hyper())["window"] = "17";
@@ -366,7 +369,7 @@ TEST_CASE("The HParams plugin finds settings and end of a run", "[watch]") {
 TEST_CASE("A run that never began leaves nothing for TensorBoard", "[watch]") {
   const TemporaryFolder folder;
   SetClock clock;
-  TensorBoardLog log("monsoon", folder.path(), clock, RealFileSystem());
+  TensorBoardLog log(Fail, folder.path(), clock, RealFileSystem());
   const nlohmann::ordered_json summary = SummaryOfRun();
   log.End({.summary = summary, .folder = folder.path()});
   CHECK_FALSE(RealFileSystem().Exists(folder.At("tensorboard")));
@@ -376,12 +379,17 @@ TEST_CASE("A folder that cannot be written does not stop the log", "[watch]") {
   const TemporaryFolder folder;
   REQUIRE(RealFileSystem().Write(folder.At("tensorboard"), "a file").ok());
   SetClock clock;
-  TensorBoardLog log("monsoon", folder.path(), clock, RealFileSystem());
+  std::vector<std::string> said;
+  TensorBoardLog log([&said](const std::string& what) { said.push_back(what); },
+                     folder.path(), clock, RealFileSystem());
   log.See(ViewAt(1, 10), false);
   clock.now += absl::Seconds(5);
   log.See(ViewAt(6, 20), true);
   const nlohmann::ordered_json summary = SummaryOfRun();
   log.End({.summary = summary, .folder = folder.path()});
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].find(folder.At("tensorboard")) != std::string::npos);
+  CHECK(said[0].find("the run goes on") != std::string::npos);
   CHECK(*RealFileSystem().Read(folder.At("tensorboard")) == "a file");
 }
 
