@@ -25,6 +25,12 @@ std::string SecondsText(double seconds) {
 
 std::string AccuracyText(double accuracy) { return Fixed(accuracy, 4); }
 
+std::string LossText(double loss) {
+  return std::fabs(loss) < 1e6 || !std::isfinite(loss)
+             ? Fixed(loss, 4)
+             : absl::StrFormat("%.2e", loss);
+}
+
 std::string MegabytesText(double bytes) { return Fixed(bytes / 1e6, 1); }
 
 std::string GroupedText(double value) {

@@ -134,6 +134,10 @@ TEST_CASE("text that is no UTF-8 is mended") {
 }
 
 TEST_CASE("numbers are printed with the digits that count") {
+  CHECK(LossText(0.43214) == "0.4321");
+  CHECK(LossText(52014.79) == "52014.7900");
+  CHECK(LossText(1.1031e23) == "1.10e+23");
+  CHECK(LossText(RunSummary::kNone) == "-");
   CHECK(SecondsText(0.012345) == "0.0123");
   CHECK(SecondsText(0.44) == "0.440");
   CHECK(SecondsText(2.6899) == "2.69");

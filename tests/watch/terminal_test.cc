@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "watch/live_panel.h"
 
 namespace monsoon {
@@ -75,19 +76,19 @@ TEST_CASE("A block is drawn in its place, line over line", "[watch]") {
   LiveBlock block(screen.terminal());
   block.Draw({{"one", 3}, {"two", 3}});
   CHECK(screen.Take() ==
-        std::string(kHide) + "\rone\x1b[K\ntwo\x1b[K\n\x1b[J" + kShow);
+        absl::StrCat(kHide, "\rone\x1b[K\ntwo\x1b[K\n\x1b[J", kShow));
   block.Draw({{"ONE", 3}});
   CHECK(screen.Take() ==
-        std::string(kHide) + "\x1b[2A\rONE\x1b[K\n\x1b[J" + kShow);
+        absl::StrCat(kHide, "\x1b[2A\rONE\x1b[K\n\x1b[J", kShow));
   block.Print("warning");
   CHECK(screen.Take() ==
-        std::string(kHide) + "\x1b[1A\r\x1b[Jwarning\nONE\x1b[K\n" + kShow);
+        absl::StrCat(kHide, "\x1b[1A\r\x1b[Jwarning\nONE\x1b[K\n", kShow));
   block.Erase();
-  CHECK(screen.Take() == std::string(kHide) + "\x1b[1A\r\x1b[J" + kShow);
+  CHECK(screen.Take() == absl::StrCat(kHide, "\x1b[1A\r\x1b[J", kShow));
   block.Erase();
   CHECK(screen.Take().empty());
   block.Print("later");
-  CHECK(screen.Take() == std::string(kHide) + "\r\x1b[Jlater\n" + kShow);
+  CHECK(screen.Take() == absl::StrCat(kHide, "\r\x1b[Jlater\n", kShow));
 }
 
 TEST_CASE("A terminal that became narrower has wrapped the lines", "[watch]") {
@@ -98,7 +99,7 @@ TEST_CASE("A terminal that became narrower has wrapped the lines", "[watch]") {
   screen.size.columns = 30;
   block.Draw({{"z", 1}});  // 3 + 1 + 1 rows
   CHECK(screen.Take() ==
-        std::string(kHide) + "\x1b[5A\rz\x1b[K\n\x1b[J" + kShow);
+        absl::StrCat(kHide, "\x1b[5A\rz\x1b[K\n\x1b[J", kShow));
   // Of what was wrapped beyond the screen only the rest is there.
   screen.size = {};
   block.Draw(std::vector<PanelLine>(10, {std::string(70, 'x'), 70}));
@@ -106,7 +107,7 @@ TEST_CASE("A terminal that became narrower has wrapped the lines", "[watch]") {
   screen.size = {.columns = 35, .rows = 12};
   block.Draw({{"z", 1}});
   CHECK(screen.Take() ==
-        std::string(kHide) + "\x1b[11A\rz\x1b[K\n\x1b[J" + kShow);
+        absl::StrCat(kHide, "\x1b[11A\rz\x1b[K\n\x1b[J", kShow));
 }
 
 TEST_CASE("A terminal that its user has stopped holds nobody up", "[watch]") {
@@ -120,7 +121,7 @@ TEST_CASE("A terminal that its user has stopped holds nobody up", "[watch]") {
   screen.is_ready = true;
   block.Draw({{"four", 4}});  // over the one line that is there
   CHECK(screen.Take() ==
-        std::string(kHide) + "\x1b[1A\rfour\x1b[K\n\x1b[J" + kShow);
+        absl::StrCat(kHide, "\x1b[1A\rfour\x1b[K\n\x1b[J", kShow));
 }
 
 TEST_CASE("A panel stays at the end, one with a footer vanishes", "[watch]") {
