@@ -173,11 +173,13 @@ int CloseBench(const std::string& program, const std::string& folder,
                  program.c_str(), Counted(bad, "run").c_str(), rows.size(),
                  JoinPath(folder, "results.jsonl").c_str());
   }
-  if (disturbed > 0) {
+  const int64_t to_repeat =
+      count([](const BenchRow& row) { return row.disturbed && !row.repeated; });
+  if (to_repeat > 0) {
     std::fprintf(stderr,
                  "%s: %s of %zu disturbed; the same command with "
                  "--repeat-disturbed --out %s makes them again\n",
-                 program.c_str(), Counted(disturbed, "run").c_str(),
+                 program.c_str(), Counted(to_repeat, "run").c_str(),
                  rows.size(), folder.c_str());
   }
   if (json) {

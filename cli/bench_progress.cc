@@ -74,6 +74,7 @@ std::string LeftText(double seconds) {
 }
 
 std::string BarText(size_t done, size_t runs, double seconds_left) {
+  done = std::min(done, runs);  // a row may have come twice
   const size_t filled = runs == 0 ? kBarWidth : kBarWidth * done / runs;
   std::string text =
       absl::StrCat("[", std::string(filled, '#'),

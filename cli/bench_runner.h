@@ -36,6 +36,12 @@ absl::StatusOr<std::string> MakeRun(const BenchRunner& runner,
                                     const BenchRun& run,
                                     absl::string_view footer);
 
+// The same for a run that has a folder and a result already. Both stay as they
+// are, and the line is empty, where the new run is not done.
+absl::StatusOr<std::string> MakeRunAgain(const BenchRunner& runner,
+                                         const BenchRun& run,
+                                         absl::string_view footer);
+
 // Makes a part of the run, a few seconds, of which nothing is kept: programs,
 // libraries and data are in memory afterwards, and the processor has its pace.
 // Errors as above; that the child failed is none.

@@ -26,6 +26,7 @@
 #include "cli/server_checks.h"
 #include "data/dataset.h"
 #include "report/report_json.h"
+#include "watch/display_text.h"
 
 namespace monsoon {
 namespace {
@@ -198,13 +199,17 @@ class Findings {
       section_ = check.section;
       std::printf("%s\n", section_.c_str());
     }
+    // Servers say some of it: nothing that a terminal would obey.
     std::printf("  %-4s  %-16s  %s\n", NameOf(check.verdict),
-                check.name.c_str(), check.found.c_str());
+                Printable(check.name, true).c_str(),
+                Printable(check.found, true).c_str());
     if (check.verdict == Verdict::kGood) return;
     if (!check.expected.empty()) {
-      std::printf("        %-16s  expected: %s\n", "", check.expected.c_str());
+      std::printf("        %-16s  expected: %s\n", "",
+                  Printable(check.expected, true).c_str());
     }
-    std::printf("        %-16s  do: %s\n", "", check.advice.c_str());
+    std::printf("        %-16s  do: %s\n", "",
+                Printable(check.advice, true).c_str());
   }
 
   const bool is_json_;

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -376,13 +377,23 @@ bool HttpServer::MakeRoom() {
   return connections_.size() < 2 * kMostConnections;
 }
 
+bool HttpServer::Serve(Descriptor socket) {
+  try {
+    connections_.push_back(
+        std::make_unique<Connection>(std::move(socket), *library_, clock_));
+    return true;
+  } catch (const std::system_error&) {
+    return false;  // no thread is left, which may pass
+  }
+}
+
 void HttpServer::Accept() {
   while (!stop_->Wait(absl::InfinitePast())) {
     Descriptor socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (socket.open()) {
-      if (MakeRoom()) {
-        connections_.push_back(
-            std::make_unique<Connection>(std::move(socket), *library_, clock_));
+      if (MakeRoom() && !Serve(std::move(socket)) &&
+          stop_->Wait(clock_.Now() + kAcceptPause)) {
+        return;
       }
     } else if (stop_->Wait(clock_.Now() + kAcceptPause)) {
       // Most likely there are too many open files, which may pass.

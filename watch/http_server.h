@@ -64,6 +64,8 @@ class HttpServer {
   void Accept();
   // Makes room for one more; false when all that there are have to stay.
   bool MakeRoom();
+  // False when the system has no thread for it.
+  bool Serve(Descriptor socket);
 
   const Address address_;
   Clock& clock_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/numbers.h"
 
@@ -18,6 +19,21 @@ int64_t EpochsOf(const pb::JobSpec& spec) {
   const bool known =
       it != spec.settings().end() && absl::SimpleAtoi(it->second, &epochs);
   return known && epochs >= 1 ? epochs : 1;
+}
+
+// What a server says may be anything: the largest number instead of one that is
+// too large.
+int64_t Plus(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum)
+             ? std::numeric_limits<int64_t>::max()
+             : sum;
+}
+int64_t Times(int64_t a, int64_t b) {
+  int64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product)
+             ? std::numeric_limits<int64_t>::max()
+             : product;
 }
 
 double MeanLoss(double sum, int64_t samples) {
@@ -43,7 +59,9 @@ WorkerView ViewOf(const pb::Member& member, double lease_s) {
 int64_t UpdatesOf(const pb::JobStatus& status) {
   int64_t updates = 0;
   for (const auto& [shard, histogram] : status.shard_staleness()) {
-    for (const auto& [staleness, count] : histogram.counts()) updates += count;
+    for (const auto& [staleness, count] : histogram.counts()) {
+      updates = Plus(updates, count);
+    }
   }
   return updates;
 }
@@ -54,26 +72,27 @@ ProgressSample SampleOf(const pb::JobStatus& status) {
   ProgressSample sample;
   sample.trainer = status.spec().trainer();
   sample.epochs = EpochsOf(status.spec());
-  sample.total = status.spec().samples() * sample.epochs;
+  sample.total = Times(status.spec().samples(), sample.epochs);
   sample.elapsed_s = status.elapsed_s();
   double loss_sum = 0;
   int64_t loss_samples = 0;
   for (const pb::Member& member : status.members()) {
-    sample.samples += member.report().samples();
+    sample.samples = Plus(sample.samples, member.report().samples());
     loss_sum += member.report().loss_sum();
-    loss_samples += member.report().loss_samples();
+    loss_samples = Plus(loss_samples, member.report().loss_samples());
   }
   // Workers tell server 0 alone how far they are. What another has applied is
   // what it knows.
   if (status.server_index() != 0) sample.samples = status.samples_applied();
   const int64_t per_epoch = std::max<int64_t>(1, status.spec().samples());
-  sample.epoch = std::min(sample.epochs, 1 + sample.samples / per_epoch);
+  sample.epoch = std::min(sample.epochs, Plus(sample.samples / per_epoch, 1));
   sample.loss = MeanLoss(loss_sum, loss_samples);
   if (sample.elapsed_s > 0 && sample.samples > 0) {
     sample.samples_per_s =
         static_cast<double>(sample.samples) / sample.elapsed_s;
-    sample.eta_s = static_cast<double>(sample.total - sample.samples) /
-                   sample.samples_per_s;
+    const auto left =
+        static_cast<double>(sample.total) - static_cast<double>(sample.samples);
+    sample.eta_s = std::max(0.0, left / sample.samples_per_s);
   }
   return sample;
 }
@@ -102,8 +121,12 @@ JobViewer::JobViewer(size_t servers)
 
 void JobViewer::Hear(size_t index, const pb::JobStatus* status,
                      absl::Time now) {
+  now_ = now;
   servers_[index].answers = status != nullptr;
-  if (status == nullptr) return;
+  if (status == nullptr) {
+    servers_[index].updates_per_s = servers_[index].cores = WorkerView::kNone;
+    return;
+  }
   if (index == 0) HearFirst(*status, now);
   ServerView& server = servers_[index];  // which that may have made anew
   server.status = *status;
@@ -120,6 +143,7 @@ void JobViewer::HearFirst(const pb::JobStatus& status, absl::Time now) {
     *this = JobViewer(servers);
     servers_[0].answers = true;
   }
+  heard_first_ = now_ = now;
   for (const pb::Member& member : status.members()) {
     samples_[member.worker()].Add(
         now, static_cast<double>(member.report().samples()));
@@ -153,8 +177,15 @@ JobView JobViewer::View(absl::Time wall) const {
   view.spec = first.spec();
   view.progress = SampleOf(first);
   if (!std::isfinite(view.progress.loss)) view.progress.loss = last_loss_;
+  // Since who knows the workers has spoken.
+  const absl::Duration silence =
+      servers_[0].answers ? absl::ZeroDuration() : now_ - heard_first_;
   for (const pb::Member& member : first.members()) {
-    view.workers.push_back(ViewOf(member, first.lease_s()));
+    pb::Member known = member;
+    known.set_silent_s(member.silent_s() + absl::ToDoubleSeconds(silence));
+    view.workers.push_back(ViewOf(known, first.lease_s()));
+    // Workers tell server 0 how they are, the others only how they ended.
+    if (silence > kRateOver || first.server_index() != 0) continue;
     view.workers.back().samples_per_s =
         samples_.at(member.worker()).per_second();
   }

@@ -103,6 +103,7 @@ class JobViewer {
   std::vector<std::pair<int64_t, double>> losses_;
   int64_t losses_every_ = 1, next_loss_ = 1;  // samples
   double last_loss_ = WorkerView::kNone;
+  absl::Time heard_first_, now_;  // server 0; anybody, or nobody
 };
 
 }  // namespace monsoon

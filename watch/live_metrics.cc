@@ -191,8 +191,13 @@ std::string MetricsText(const LiveState& state, const ProcessInfo& process,
   all.Gauge("monsoon_build_info", "1; the labels say which build this is.")
       .Add(int64_t{1}, {{"version", MONSOON_VERSION}});
   if (state.view != nullptr) {
-    AddTraining(*state.view, all);
-    AddWorkers(*state.view, all);
+    // The other servers learn how the workers are when those end: a sum over
+    // all servers would count them several times.
+    if (state.view->servers.empty() ||
+        state.view->servers[0].status.server_index() == 0) {
+      AddTraining(*state.view, all);
+      AddWorkers(*state.view, all);
+    }
     AddServers(*state.view, all);
   }
   if (state.summary != nullptr) {

@@ -44,14 +44,28 @@ std::string Escaped(absl::string_view text, absl::string_view also_plain) {
   return escaped;
 }
 
+// The text under a key; "" where there is none, or something else: what answers
+// may be anything.
+std::string TextOf(const Json& json, const char* key) {
+  if (!json.is_object()) return "";
+  const auto found = json.find(key);
+  return found != json.end() && found->is_string() ? found->get<std::string>()
+                                                   : "";
+}
+
+// The object under a key; null where there is none.
+Json PartOf(const Json& json, const char* key) {
+  return json.is_object() && json.contains(key) ? json.at(key) : Json();
+}
+
 // What an MLflow server says about an error, or the page of something else, in
 // one line and not for ever.
 std::string AnswerOf(const HttpReply& reply, std::string& code) {
   const Json json = Json::parse(reply.body, nullptr, false);
   std::string text = reply.body;
   if (json.is_object()) {
-    code = json.value("error_code", "");
-    text = json.value("message", "");
+    code = TextOf(json, "error_code");
+    text = TextOf(json, "message");
   }
   for (char& c : text) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = ' ';
@@ -81,11 +95,14 @@ absl::Status StatusOf(const HttpReply& reply) {
 }
 
 bool IsThisMachine(absl::string_view url) {
-  for (const absl::string_view start :
-       {"http://127.", "http://localhost", "http://[::1]"}) {
-    if (absl::StartsWith(url, start)) return true;
-  }
-  return false;
+  url = url.substr(url.find("//") + 2);
+  absl::string_view host = url.substr(0, url.find('/'));
+  if (absl::StartsWith(host, "[::1]")) return true;
+  host = host.substr(0, host.find(':'));
+  // No name ends with a number: an address, not 127.example.org.
+  return host == "localhost" ||
+         (absl::StartsWith(host, "127.") &&
+          host.find_first_not_of("0123456789.") == absl::string_view::npos);
 }
 
 // The folder so many above a path; "" when there is none.
@@ -171,7 +188,7 @@ absl::StatusOr<std::string> MlflowClient::Experiment(const std::string& name) {
              absl::StrCat("experiments/get-by-name?experiment_name=",
                           Escaped(name, "")),
              nullptr));
-    return json.value("experiment", Json::object()).value("experiment_id", "");
+    return TextOf(PartOf(json, "experiment"), "experiment_id");
   };
   const absl::StatusOr<std::string> found = find();
   if (!absl::IsNotFound(found.status())) return found;
@@ -179,7 +196,7 @@ absl::StatusOr<std::string> MlflowClient::Experiment(const std::string& name) {
   // Somebody else was a little earlier.
   if (absl::IsAlreadyExists(made.status())) return find();
   RETURN_IF_ERROR(made.status());
-  return made->value("experiment_id", "");
+  return TextOf(*made, "experiment_id");
 }
 
 absl::Status MlflowClient::CreateRun(const std::string& experiment,
@@ -198,10 +215,9 @@ absl::Status MlflowClient::CreateRun(const std::string& experiment,
                                   tag("mlflow.user", names.user),
                                   tag("mlflow.source.name", names.program),
                                   tag("mlflow.source.type", "LOCAL")})}}));
-  const Json info =
-      json.value("run", Json::object()).value("info", Json::object());
-  run_ = info.value("run_id", "");
-  artifacts_ = info.value("artifact_uri", "");
+  const Json info = PartOf(PartOf(json, "run"), "info");
+  run_ = TextOf(info, "run_id");
+  artifacts_ = TextOf(info, "artifact_uri");
   if (has_run()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       "what answers there is not an MLflow server");
@@ -252,7 +268,8 @@ absl::Status MlflowClient::SendArtifact(const std::string& path,
         .status();
   }
   absl::ConsumePrefix(&to, "file://");
-  if (absl::StartsWith(to, "/") && IsThisMachine(url_)) {
+  if (absl::StartsWith(to, "/") && !absl::StrContains(to, "/..") &&
+      IsThisMachine(url_)) {
     return Copy(path, JoinPath(to, name));
   }
   return absl::FailedPreconditionError(absl::StrCat(

@@ -43,10 +43,10 @@ double Quantile(const std::map<int64_t, int64_t>& counts, double share) {
 // nothing.
 double Median(std::vector<double> numbers) {
   if (numbers.empty()) return WorkerView::kNone;
-  const auto middle =
-      numbers.begin() + static_cast<std::ptrdiff_t>((numbers.size() - 1) / 2);
-  std::nth_element(numbers.begin(), middle, numbers.end());
-  return *middle;
+  std::sort(numbers.begin(), numbers.end());
+  const size_t middle = numbers.size() / 2;
+  return numbers.size() % 2 == 1 ? numbers[middle]
+                                 : (numbers[middle - 1] + numbers[middle]) / 2;
 }
 
 bool Runs(const WorkerView& worker) {
@@ -72,8 +72,10 @@ InkedText StateOf(const WorkerView& worker, double median_rate) {
       break;
   }
   const double rate = worker.samples_per_s;
-  if (!(rate * kSlow < median_rate)) return {"ok", Ink::kGood};
-  if (rate <= 0) return {"stalled", Ink::kWarning};
+  if (rate <= 0 && worker.member.report().samples() > 0) {
+    return {"stalled", Ink::kWarning};
+  }
+  if (!(rate > 0 && rate * kSlow < median_rate)) return {"ok", Ink::kGood};
   return {absl::StrCat("slow (", Decimal(median_rate / rate, 1), " x)"),
           Ink::kWarning};
 }

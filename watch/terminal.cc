@@ -22,6 +22,7 @@ constexpr char kHideCursor[] = "\x1b[?25l";
 constexpr char kShowCursor[] = "\x1b[?25h";
 constexpr char kEraseToEndOfLine[] = "\x1b[K";
 constexpr char kEraseBelow[] = "\x1b[J";
+constexpr size_t kMostWaiting = 64 << 10;  // bytes of printed lines
 
 TerminalSize StderrSize() {
   winsize size = {};
@@ -82,6 +83,11 @@ TerminalWish StderrWish() {
                 ::isatty(STDERR_FILENO) == 1);
 }
 
+LiveBlock::~LiveBlock() {
+  absl::MutexLock lock(&mu_);
+  if (!waiting_.empty()) terminal_.write(waiting_);
+}
+
 std::string LiveBlock::ToTop() const {
   if (lines_.empty()) return "\r";
   const TerminalSize size = terminal_.size();
@@ -108,6 +114,9 @@ void LiveBlock::Draw(std::vector<PanelLine> lines) {
   if (lines_.empty() && lines.empty()) return;
   if (!terminal_.is_ready()) return;
   std::string text = absl::StrCat(kHideCursor, ToTop());
+  if (!waiting_.empty()) {
+    absl::StrAppend(&text, kEraseBelow, std::exchange(waiting_, ""));
+  }
   lines_ = std::move(lines);
   absl::StrAppend(&text, Text(), kEraseBelow, kShowCursor);
   terminal_.write(text);
@@ -115,8 +124,11 @@ void LiveBlock::Draw(std::vector<PanelLine> lines) {
 
 void LiveBlock::Print(absl::string_view line) {
   absl::MutexLock lock(&mu_);
-  terminal_.write(absl::StrCat(kHideCursor, ToTop(), kEraseBelow, line, "\n",
-                               Text(), kShowCursor));
+  if (waiting_.size() < kMostWaiting) absl::StrAppend(&waiting_, line, "\n");
+  if (!terminal_.is_ready()) return;
+  terminal_.write(absl::StrCat(kHideCursor, ToTop(), kEraseBelow,
+                               std::exchange(waiting_, ""), Text(),
+                               kShowCursor));
 }
 
 }  // namespace monsoon

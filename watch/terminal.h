@@ -53,11 +53,14 @@ TerminalWish StderrWish();
 class LiveBlock {
  public:
   explicit LiveBlock(Terminal terminal) : terminal_(std::move(terminal)) {}
+  // Prints what still waits.
+  ~LiveBlock();
 
   TerminalSize size() const { return terminal_.size(); }
   // Nothing happens while the terminal is not ready.
   void Draw(std::vector<PanelLine> lines);
-  // Prints a line above the block.
+  // Prints a line above the block, at once or as soon as the terminal is ready:
+  // one that was stopped holds nobody up.
   void Print(absl::string_view line);
   // Takes the block away.
   void Erase() { Draw({}); }
@@ -70,6 +73,8 @@ class LiveBlock {
   const Terminal terminal_;
   absl::Mutex mu_;
   std::vector<PanelLine> lines_ ABSL_GUARDED_BY(mu_);  // that are there
+  // Printed lines that the terminal has not taken yet, each with its newline.
+  std::string waiting_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace monsoon

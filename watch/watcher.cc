@@ -10,6 +10,10 @@ namespace {
 // they do themselves.
 constexpr absl::Duration kLook = absl::Milliseconds(100);
 constexpr absl::Duration kLookAtOthers = absl::Seconds(1);
+// A server that hangs is waited for until its call's deadline: rarely, so that
+// neither the others are seen late nor the end of the run is held up.
+constexpr absl::Duration kSoon = absl::Seconds(1);
+constexpr absl::Duration kLeaveAlone = absl::Seconds(30);
 
 }  // namespace
 
@@ -21,6 +25,7 @@ Watcher::Watcher(std::vector<ServerCalls*> servers, uint64_t job_id,
       observers_(std::move(observers)),
       stop_(clock.NewEvent()),
       viewer_(servers_.size()),
+      not_before_(servers_.size(), absl::InfinitePast()),
       thread_([this] { Run(); }) {}
 
 void Watcher::Stop() {
@@ -34,10 +39,17 @@ void Watcher::Run() {
 }
 
 void Watcher::Ask(size_t index) {
+  const absl::Time asked = clock_.Now();
+  if (asked < not_before_[index]) return;  // it has not answered
   pb::JobStatus status;
   const bool answers = servers_[index]->GetJob({}, status).ok() &&
                        (job_id_ == 0 || status.job_id() == job_id_);
-  viewer_.Hear(index, answers ? &status : nullptr, clock_.Now());
+  const absl::Time now = clock_.Now();
+  // Without the first there is nothing to show.
+  if (!answers && index != 0 && now - asked > kSoon) {
+    not_before_[index] = now + kLeaveAlone;
+  }
+  viewer_.Hear(index, answers ? &status : nullptr, now);
 }
 
 void Watcher::Look(bool is_last) {

@@ -32,6 +32,7 @@ class Watcher {
   void Run();
   // Asks the servers that are due, and tells the observers.
   void Look(bool is_last);
+  // Who does not answer soon is left alone for a while.
   void Ask(size_t index);
 
   const std::vector<ServerCalls*> servers_;
@@ -42,6 +43,7 @@ class Watcher {
   // Of the watcher's thread.
   JobViewer viewer_;
   absl::Time next_others_ = absl::InfinitePast();
+  std::vector<absl::Time> not_before_;  // by server
   std::thread thread_;
 };
 

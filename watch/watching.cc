@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "watch/display_text.h"
 #include "watch/live_page.h"
 #include "watch/mlflow_run.h"
 #include "watch/progress_lines.h"
@@ -76,10 +77,12 @@ absl::StatusOr<std::unique_ptr<Watching>> Watching::Open(
 }
 
 void Watching::Say(const std::string& line) {
+  // Some of it may come from another machine.
+  const std::string text = Printable(line, /*utf8=*/true);
   if (panel_ != nullptr) {
-    panel_->Print(line);
+    panel_->Print(text);
   } else {
-    std::fprintf(stderr, "%s\n", line.c_str());
+    std::fprintf(stderr, "%s\n", text.c_str());
   }
 }
 

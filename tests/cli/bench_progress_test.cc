@@ -78,6 +78,7 @@ TEST_CASE("what is left is the sum over the runs that have no row") {
 }
 
 TEST_CASE("the bar is as full as runs are done, and says what is left") {
+  CHECK(BarText(73, 72, NAN) == "[############] 72/72");
   CHECK(BarText(0, 72, NAN) == "[------------] 0/72");
   CHECK(BarText(12, 72, 1085) == "[##----------] 12/72  18m left");
   CHECK(BarText(71, 72, 59.9) == "[###########-] 71/72  59s left");

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 
 namespace monsoon {
 namespace {
@@ -117,6 +118,47 @@ TEST_CASE("The next job begins anew, and a server that is gone is seen",
   CHECK(view.job_id == 8);
   CHECK(view.losses.size() == 1);
   CHECK(std::isnan(view.workers[0].samples_per_s));
+}
+
+TEST_CASE("Of a server 0 that does not answer nothing looks alive", "[watch]") {
+  JobViewer viewer(1);
+  for (int second = 0; second < 3; ++second) {
+    const pb::JobStatus status = Status(10 * second + 10, 10);
+    viewer.Hear(0, &status, At(second));
+  }
+  viewer.Hear(0, nullptr, At(4));
+  CHECK(viewer.View(At(4)).workers[0].samples_per_s == 10);
+  viewer.Hear(0, nullptr, At(8));
+  CHECK(std::isnan(viewer.View(At(8)).workers[0].samples_per_s));
+  CHECK(std::isnan(viewer.View(At(8)).servers[0].updates_per_s));
+  CHECK_FALSE(viewer.View(At(8)).workers[0].is_silent);
+  viewer.Hear(0, nullptr, At(13));  // its lease is 10 s
+  CHECK(viewer.View(At(13)).workers[0].is_silent);
+}
+
+TEST_CASE("Numbers that no job has do not overflow", "[watch]") {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  pb::JobStatus status = Status(kMost, kMost);
+  status.mutable_spec()->set_samples(kMost);
+  const ProgressSample sample = SampleOf(status);
+  CHECK(sample.samples == kMost);
+  CHECK(sample.total == kMost);
+  CHECK(sample.eta_s >= 0);
+  CHECK(SampleOf(Status(1000, 0)).eta_s == 0);
+}
+
+TEST_CASE("What a later server hears at the end is no speed", "[watch]") {
+  JobViewer viewer(1);
+  pb::JobStatus status = Status(0, 0);
+  status.set_server_index(1);
+  status.set_samples_applied(50);
+  viewer.Hear(0, &status, At(0));
+  status = Status(150, 150);
+  status.set_server_index(1);
+  status.set_samples_applied(300);
+  viewer.Hear(0, &status, At(1));
+  CHECK(viewer.View(At(1)).progress.samples == 300);
+  CHECK(std::isnan(viewer.View(At(1)).workers[0].samples_per_s));
 }
 
 }  // namespace

@@ -159,7 +159,9 @@ TEST_CASE("What another attempt may mend is told from what it may not",
     CHECK_FALSE(absl::StrContains(status.message(), "\n"));
     CHECK_FALSE(fixture.client.has_run());
   }
-  for (const char* odd : {"<html>", "[]", "{}", R"({"run": {}})"}) {
+  for (const char* odd :
+       {"<html>", "[]", "{}", R"({"run": {}})", R"({"run": null})",
+        R"({"run": {"info": []}})", R"({"run": {"info": {"run_id": 7}}})"}) {
     Fixture fixture({{200, odd}});
     CHECK(absl::IsFailedPrecondition(fixture.CreateRun()));
   }

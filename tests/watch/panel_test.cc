@@ -41,6 +41,7 @@ JobView View(int workers, int servers) {
     worker.staleness_mean = 1.25;
     pb::WorkerReport& report = *worker.member.mutable_report();
     report.set_host("here");
+    report.set_samples(75);
     report.set_compute_s(8.75);
     report.set_exchange_s(1);
     report.set_data_s(0.25);
@@ -120,7 +121,13 @@ TEST_CASE("States are told in words, and in colours where they may be",
     INFO(texts[6 + i]);
     CHECK(absl::EndsWith(texts[6 + i], states[i]));
   }
-  // The median of what runs is 400 by then; of more it is 1000.
+  // Of two, both count: the median is 700 then.
+  JobView two = View(2, 1);
+  two.workers[0].samples_per_s = 400;
+  CHECK(absl::StrContains(Text(two, {.columns = 100, .rows = 30}),
+                          "slow (1.8 x)"));
+  two.workers[0].samples_per_s = 0;
+  CHECK(absl::StrContains(Text(two, {.columns = 100, .rows = 30}), "stalled"));
   view.workers[3].samples_per_s = 1000;
   CHECK(absl::StrContains(Text(view, {.columns = 100, .rows = 30}),
                           "slow (2.5 x)"));
@@ -151,7 +158,7 @@ TEST_CASE("Of more than eight workers the three slowest are named", "[watch]") {
   REQUIRE(texts.size() == 13);
   CHECK(texts[4] == "9 workers: 7 ok, 1 slow, 1 silent");
   CHECK(absl::StartsWith(texts[6], "   min        100  0.5000"));
-  CHECK(absl::StartsWith(texts[7], "median      1,002  0.5030"));
+  CHECK(absl::StartsWith(texts[7], "median      1,002  0.5035"));
   CHECK(absl::StartsWith(texts[8], "   max      1,008  0.5080"));
   CHECK(absl::StartsWith(texts[9], "     7      1,007"));
   CHECK(absl::EndsWith(texts[9], "silent 20.0 s"));

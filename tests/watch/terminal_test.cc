@@ -91,6 +91,33 @@ TEST_CASE("A block is drawn in its place, line over line", "[watch]") {
   CHECK(screen.Take() == absl::StrCat(kHide, "\r\x1b[Jlater\n", kShow));
 }
 
+TEST_CASE("A line for a terminal that was stopped waits for it", "[watch]") {
+  std::string taken;
+  bool is_ready = true;
+  const Terminal terminal{
+      .size = [] { return TerminalSize{.columns = 80, .rows = 24}; },
+      .is_ready = [&] { return is_ready; },
+      .write = [&](absl::string_view text) { absl::StrAppend(&taken, text); }};
+  {
+    LiveBlock block(terminal);
+    block.Draw({{"one", 3}});
+    taken.clear();
+    is_ready = false;
+    block.Print("warning");
+    CHECK(taken.empty());
+    is_ready = true;
+    block.Draw({{"two", 3}});
+    CHECK(taken == absl::StrCat(kHide,
+                                "\x1b[1A\r\x1b[Jwarning\ntwo\x1b[K\n\x1b[J",
+                                kShow));
+    taken.clear();
+    is_ready = false;
+    block.Print("last");
+    CHECK(taken.empty());
+  }
+  CHECK(taken == "last\n");
+}
+
 TEST_CASE("A terminal that became narrower has wrapped the lines", "[watch]") {
   Screen screen;
   LiveBlock block(screen.terminal());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/watcher.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <string>
 
@@ -26,7 +27,7 @@ pb::JobStatus Status(int64_t first, int64_t second) {
 }
 
 // A server of which only the state of the job is asked.
-class Observed final : public ServerCalls {
+class Observed : public ServerCalls {
  public:
   explicit Observed(pb::JobStatus status) : status_(std::move(status)) {}
   absl::Status GetJob(const pb::GetJobRequest&, pb::JobStatus& reply) override {
@@ -84,6 +85,31 @@ TEST_CASE("The last state is told once, and no other job's", "[watch]") {
   Counting of_other;
   Watcher({&server}, 8, RealClock(), {&of_other}).Stop();
   CHECK(of_other.last == 0);
+}
+
+// It hangs, and then the call's deadline is over.
+class Hanging final : public Observed {
+ public:
+  Hanging() : Observed(pb::JobStatus()) {}
+  absl::Status GetJob(const pb::GetJobRequest&, pb::JobStatus&) override {
+    ++asked;
+    RealClock().NewEvent()->Wait(RealClock().Now() + absl::Milliseconds(1200));
+    return absl::DeadlineExceededError("no answer");
+  }
+  std::atomic<int> asked = 0;
+};
+
+TEST_CASE("A server that hangs is left alone, and the end does not wait for it",
+          "[watch]") {
+  Observed first(Status(150, 150));
+  Hanging second;
+  Counting observer;
+  Watcher watcher({&first, &second}, 7, RealClock(), {&observer});
+  RealClock().NewEvent()->Wait(RealClock().Now() + absl::Milliseconds(1600));
+  watcher.Stop();
+  CHECK(second.asked == 1);
+  CHECK(observer.others > 0);
+  CHECK(observer.last == 1);
 }
 
 TEST_CASE("Where there is no terminal the last state is a line", "[watch]") {
