@@ -16,8 +16,8 @@ std::string SecondsText(double seconds);
 std::string AccuracyText(double accuracy);  // "0.8519"
 // "0.4321"; of a training that went astray "1.10e+23".
 std::string LossText(double loss);
-std::string MegabytesText(double bytes);    // "984.0", in units of 10^6
-std::string GroupedText(double value);      // "17,544"
+std::string MegabytesText(double bytes);  // "984.0", in units of 10^6
+std::string GroupedText(double value);    // "17,544"
 // "2.69 (2.64 to 2.83)": from the smallest to the largest; "2.69" of one value.
 // `text` prints each.
 std::string RangeText(double median, double min, double max, int count,
