@@ -190,7 +190,7 @@ absl::StatusOr<std::string> MlflowClient::Experiment(const std::string& name) {
              nullptr));
     return TextOf(PartOf(json, "experiment"), "experiment_id");
   };
-  const absl::StatusOr<std::string> found = find();
+  absl::StatusOr<std::string> found = find();
   if (!absl::IsNotFound(found.status())) return found;
   const auto made = Call("POST", "experiments/create", {{"name", name}});
   // Somebody else was a little earlier.

@@ -221,7 +221,7 @@ absl::Status MlflowRun::SendEnd() {
 absl::Status MlflowRun::Try(absl::FunctionRef<absl::Status()> call) {
   absl::Duration pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
-    const absl::Status status = call();
+    absl::Status status = call();
     if (status.ok()) ++delivered_;
     if (!absl::IsUnavailable(status)) return status;
     SayTrouble(status);
