@@ -13,29 +13,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "cli/commit.h"
 #include "cli/disturbance.h"
+#include "cli/system_files.h"
 
 namespace monsoon {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// What follows `key` and `separator` on the first line that has them; "" when
-// none has.
-std::string Field(FileSystem& files, const std::string& path,
-                  absl::string_view key, char separator) {
-  const std::string text = files.Read(path).value_or("");
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::pair<absl::string_view, absl::string_view> field =
-        absl::StrSplit(line, absl::MaxSplits(separator, 1));
-    if (absl::StripAsciiWhitespace(field.first) != key) continue;
-    return std::string(absl::StripAsciiWhitespace(field.second));
-  }
-  return "";
-}
 
 Json TextOrNull(const std::string& text) {
   return text.empty() ? Json() : Json(text);
@@ -47,7 +33,7 @@ Json Cores() {
 }
 
 Json Frequency(FileSystem& files) {
-  const std::string text = Field(files, "/proc/cpuinfo", "cpu MHz", ':');
+  const std::string text = FieldOfFile(files, "/proc/cpuinfo", "cpu MHz", ':');
   double mhz = 0;
   if (!absl::SimpleAtod(text, &mhz)) return nullptr;
   return static_cast<int64_t>(std::lround(mhz));
@@ -61,7 +47,7 @@ Json Governor(FileSystem& files) {
 }
 
 Json MemoryBytes(FileSystem& files) {
-  const std::string text = Field(files, "/proc/meminfo", "MemTotal", ':');
+  const std::string text = FieldOfFile(files, "/proc/meminfo", "MemTotal", ':');
   int64_t kilobytes = 0;
   if (!absl::SimpleAtoi(absl::StripSuffix(text, " kB"), &kilobytes)) {
     return nullptr;
@@ -88,13 +74,13 @@ Json Versions() {
 
 Json DescribeMachine(FileSystem& files) {
   const std::string quoted =
-      Field(files, "/etc/os-release", "PRETTY_NAME", '=');
+      FieldOfFile(files, "/etc/os-release", "PRETTY_NAME", '=');
   const std::string os(
       absl::StripPrefix(absl::StripSuffix(quoted, "\""), "\""));
   utsname kernel = {};
   const bool has_kernel = ::uname(&kernel) == 0;
   return {{"processor",
-           TextOrNull(Field(files, "/proc/cpuinfo", "model name", ':'))},
+           TextOrNull(FieldOfFile(files, "/proc/cpuinfo", "model name", ':'))},
           {"cores", Cores()},
           {"frequency_mhz", Frequency(files)},
           {"governor", Governor(files)},

@@ -197,7 +197,7 @@ absl::Status TraceLog::WriteEvents(
     lost += count;
   }
   const Json others = {{"clock", "CLOCK_MONOTONIC"}, {"dropped_spans", counts}};
-  const absl::Status written = files_.Write(
+  absl::Status written = files_.Write(
       path_,
       absl::StrCat(kFirstLine, "\n",
                    events.substr(0, events.empty() ? 0 : events.size() - 2),
