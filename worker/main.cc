@@ -236,6 +236,12 @@ int Run(const Arguments& arguments, absl::Time started) {
                  "%d, which serves none\n",
                  kProgram, arguments.rank);
   }
+  if (arguments.rank != 0 && !arguments.watch.mlflow.empty()) {
+    std::fprintf(stderr,
+                 "%s: --mlflow: rank 0 tracks the job, this is rank %d, which "
+                 "tracks nothing\n",
+                 kProgram, arguments.rank);
+  }
   if (first != nullptr) {
     return RunFirst(arguments, *clients, environment, *first, trace->get());
   }

@@ -224,7 +224,10 @@ class DoctorTest(unittest.TestCase):
             section = f"server {address}"
             self.assert_check(found[section, "job"], "good",
                               "adag with 1 of 1 workers runs")
-            self.assert_check(found[section, "round trip"], "good", "median of")
+            # Beside a job it may be long.
+            trip = found[section, "round trip"]
+            self.assertIn(trip["verdict"], ("good", "note"), trip)
+            self.assertIn("median of", trip["found"])
             for way in ("there", "back"):
                 self.assert_check(found[section, f"bandwidth {way}"], "note",
                                   "not measured: a job runs there")
