@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/process.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,13 +52,16 @@ class Fields {
 
 }  // namespace
 
+double CpuSeconds(const rusage& usage) {
+  return SecondsOf(usage.ru_utime) + SecondsOf(usage.ru_stime);
+}
+
 ProcessInfo ThisProcess() {
   char host[256] = "";
   if (::gethostname(host, sizeof(host) - 1) != 0) host[0] = '\0';
   rusage usage = {};
   ::getrusage(RUSAGE_SELF, &usage);
-  return {host, ::getpid(), int64_t{usage.ru_maxrss} * 1024,
-          SecondsOf(usage.ru_utime) + SecondsOf(usage.ru_stime)};
+  return {host, ::getpid(), int64_t{usage.ru_maxrss} * 1024, CpuSeconds(usage)};
 }
 
 ProcessUse UseOfThisProcess() {

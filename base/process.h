@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/resource.h>
+
 #include <cstdint>
 #include <string>
 
@@ -16,6 +18,9 @@ struct ProcessInfo {
 };
 
 ProcessInfo ThisProcess();
+
+// What getrusage and wait4 say of processor time, in user and kernel.
+double CpuSeconds(const rusage& usage);
 
 // What this process holds at the moment.
 struct ProcessUse {

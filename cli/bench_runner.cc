@@ -2,7 +2,6 @@
 #include "cli/bench_runner.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -15,11 +14,13 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/process.h"
 #include "base/status_macros.h"
 #include "cli/bell.h"
 #include "cli/disturbance.h"
 #include "cli/job_arguments.h"
 #include "cli/process.h"
+#include "cli/system_files.h"
 #include "report/bench_row.h"
 #include "worker/summary.h"
 
@@ -92,16 +93,6 @@ std::string SummaryOf(const BenchRunner& runner, const BenchRun& run,
   return Summarize({.outcome = nothing, .state = RunState::kFailed}).dump();
 }
 
-double ProcessorSeconds() {
-  rusage usage = {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) +
-           static_cast<double>(time.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
 // What a run is measured by, beside its summary: from the making of this until
 // it is asked.
 class Watch {
@@ -109,7 +100,7 @@ class Watch {
   explicit Watch(const BenchRunner& runner)
       : runner_(runner),
         load_(ReadLoad(runner.files)),
-        own_s_(ProcessorSeconds()),
+        own_s_(ThisProcess().cpu_s),
         before_(ReadProcessorTimes(runner.files)),
         begin_(runner.clock.Now()) {}
 
@@ -117,7 +108,7 @@ class Watch {
   std::string Complete(const std::string& line, const ProcessExit& exit) const {
     const auto after = ReadProcessorTimes(runner_.files);
     const double wall_s = absl::ToDoubleSeconds(runner_.clock.Now() - begin_);
-    const double own_s = exit.processor_s + ProcessorSeconds() - own_s_;
+    const double own_s = exit.processor_s + ThisProcess().cpu_s - own_s_;
     Json summary = Json::parse(line, nullptr, false);
     summary["wall_s"] = wall_s;
     summary["load_before"] = load_.has_value() ? Json(*load_) : Json();

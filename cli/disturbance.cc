@@ -110,13 +110,4 @@ std::optional<Disturbance> MeasureDisturbance(
                      .cores = after->cores};
 }
 
-std::optional<double> ReadLoad(FileSystem& files) {
-  const std::string text = files.Read("/proc/loadavg").value_or("");
-  double load = 0;
-  if (!absl::SimpleAtod(text.substr(0, text.find(' ')), &load)) {
-    return std::nullopt;
-  }
-  return load;
-}
-
 }  // namespace monsoon

@@ -57,7 +57,4 @@ std::optional<Disturbance> MeasureDisturbance(
     const std::optional<ProcessorTimes>& before,
     const std::optional<ProcessorTimes>& after, double own_s, double wall_s);
 
-// The average load of the last minute; nothing where the system does not say.
-std::optional<double> ReadLoad(FileSystem& files);
-
 }  // namespace monsoon

@@ -10,7 +10,6 @@
 #include <set>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -147,14 +146,13 @@ void CheckGovernor(FileSystem& files, Section& section) {
 }
 
 void CheckLoad(FileSystem& files, double cores, Section& section) {
-  const std::string text = files.Read("/proc/loadavg").value_or("");
-  double load = 0;
-  if (!absl::SimpleAtod(text.substr(0, text.find(' ')), &load)) {
+  const std::optional<double> load = ReadLoad(files);
+  if (!load.has_value()) {
     section.Good("load", "the system does not say");
-  } else if (load <= cores / 2) {
-    section.Good("load", absl::StrFormat("%.2f in the last minute", load));
+  } else if (*load <= cores / 2) {
+    section.Good("load", absl::StrFormat("%.2f in the last minute", *load));
   } else {
-    section.Note("load", absl::StrFormat("%.2f in the last minute", load),
+    section.Note("load", absl::StrFormat("%.2f in the last minute", *load),
                  absl::StrFormat("at most %.3g", cores / 2),
                  "others compute here: see who with `top`, and measure when "
                  "they have ended");

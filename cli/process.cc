@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "base/process.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
@@ -129,11 +130,6 @@ std::vector<char*> EnvironmentOf(const Process::Command& command) {
   return environment;
 }
 
-double SecondsOf(const timeval& time) {
-  return static_cast<double>(time.tv_sec) +
-         static_cast<double>(time.tv_usec) * 1e-6;
-}
-
 // Forks and execs; the pid of a child that runs the binary.
 absl::StatusOr<pid_t> Spawn(const Process::Command& command) {
   Descriptor out, error, pipe_read, pipe_write;
@@ -236,7 +232,7 @@ void Process::WaitForEnd() {
     if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
     if (WIFEXITED(status)) end.code = WEXITSTATUS(status);
     end.peak_rss_bytes = int64_t{usage.ru_maxrss} * 1024;
-    end.processor_s = SecondsOf(usage.ru_utime) + SecondsOf(usage.ru_stime);
+    end.processor_s = CpuSeconds(usage);
     exit_ = end;
   }
   if (on_exit_) on_exit_();

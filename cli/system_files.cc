@@ -146,4 +146,13 @@ GroupLimits ReadGroupLimits(FileSystem& files) {
   return limits;
 }
 
+std::optional<double> ReadLoad(FileSystem& files) {
+  const std::string text = files.Read("/proc/loadavg").value_or("");
+  double load = 0;
+  if (!absl::SimpleAtod(text.substr(0, text.find(' ')), &load)) {
+    return std::nullopt;
+  }
+  return load;
+}
+
 }  // namespace monsoon

@@ -33,4 +33,7 @@ struct GroupLimits {
 };
 GroupLimits ReadGroupLimits(FileSystem& files);
 
+// The average load of the last minute; nothing where the system does not say.
+std::optional<double> ReadLoad(FileSystem& files);
+
 }  // namespace monsoon
