@@ -10,6 +10,8 @@
 #include <cmath>
 #include <new>
 
+#include "base/device_queue.h"
+
 namespace monsoon {
 namespace {
 
@@ -58,12 +60,14 @@ Flat::Flat(int64_t size, MemoryResource& memory) : size_(size) {
   const size_t bytes = static_cast<size_t>(size) * sizeof(float);
   data_ = static_cast<float*>(memory.Allocate(bytes));
   memory_ = &memory;
+  queue_ = memory.queue();
 }
 
-Flat Flat::View(float* data, int64_t size) {
+Flat Flat::View(float* data, int64_t size, DeviceQueue* queue) {
   Flat view;
   view.data_ = data;
   view.size_ = size;
+  view.queue_ = queue;
   return view;
 }
 
@@ -73,6 +77,7 @@ Flat& Flat::operator=(Flat&& other) noexcept {
   data_ = std::exchange(other.data_, nullptr);
   size_ = std::exchange(other.size_, 0);
   memory_ = std::exchange(other.memory_, nullptr);
+  queue_ = std::exchange(other.queue_, nullptr);
   return *this;
 }
 
@@ -84,7 +89,17 @@ void Flat::Release() {
 void Flat::CopyFrom(const Flat& from) {
   MONSOON_CHECK(from.size() == size_, "a copy has the size of its source");
   if (size_ == 0 || data_ == from.data_) return;
-  std::memcpy(data_, from.data_, static_cast<size_t>(size_) * sizeof(float));
+  const size_t bytes = static_cast<size_t>(size_) * sizeof(float);
+  if (queue_ == nullptr && from.queue_ == nullptr) {
+    std::memcpy(data_, from.data_, bytes);
+  } else if (queue_ == nullptr) {
+    from.queue_->Copy(data_, from.data_, bytes);
+    from.queue_->Wait().IgnoreError();  // it keeps its status
+  } else if (from.queue_ == nullptr || from.queue_ == queue_) {
+    queue_->Copy(data_, from.data_, bytes);
+  } else {
+    CopyFrom(from.ToHost());
+  }
 }
 
 void Flat::CopyFromShared(const Flat& from) {
@@ -103,6 +118,13 @@ void Flat::Discard() {
 }
 
 Flat Flat::Clone() const {
+  if (queue_ == nullptr) return ToHost();
+  Flat copy(size_, *queue_);
+  copy.CopyFrom(*this);
+  return copy;
+}
+
+Flat Flat::ToHost() const {
   Flat copy(size_);
   copy.CopyFrom(*this);
   return copy;
@@ -129,8 +151,26 @@ int64_t FirstNotFinite(absl::Span<const float> values) {
   return i;
 }
 
+bool AllFinite(const Flat& values) {
+  if (values.queue() == nullptr) return AllFinite(values.span());
+  return std::isfinite(Largest(values));
+}
+
+float Largest(const Flat& values) {
+  if (values.queue() == nullptr) return Largest(values.span());
+  return values.queue()->Largest(values.data(), values.size());
+}
+
+int64_t FirstNotFinite(const Flat& values) {
+  if (values.queue() == nullptr) return FirstNotFinite(values.span());
+  return values.queue()->FirstNotFinite(values.data(), values.size());
+}
+
 double Norm(const Flat& values) {
   if (values.empty()) return 0;
+  if (values.queue() != nullptr) {
+    return values.queue()->Norm(values.data(), values.size());
+  }
   return AsArray(values.span()).cast<double>().matrix().norm();
 }
 

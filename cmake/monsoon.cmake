@@ -2,8 +2,14 @@
 # How every target of ours is compiled, in one place.
 
 add_library(monsoon_options INTERFACE)
-target_compile_features(monsoon_options INTERFACE cxx_std_20)
-target_compile_options(monsoon_options INTERFACE
+# cxx_options(OPTION...): of our C++, not of our CUDA.
+function(cxx_options)
+  foreach(option IN LISTS ARGN)
+    target_compile_options(monsoon_options INTERFACE
+      $<$<COMPILE_LANGUAGE:CXX>:${option}>)
+  endforeach()
+endfunction()
+cxx_options(
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion
   -Wno-sign-conversion -Werror
   # Members that a designated initializer leaves out have their defaults.
@@ -14,19 +20,21 @@ target_compile_options(monsoon_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-psabi>
   # Bit-identical results need a * b + c to mean the same in every file.
   -ffp-contract=off)
+# Kernels are lambdas; what is behind -Xcompiler is for the processor's part.
+target_compile_options(monsoon_options INTERFACE
+  "$<$<COMPILE_LANGUAGE:CUDA>:--extended-lambda;--Werror=all-warnings;-Xcompiler=-Wall,-Wextra,-Werror,-Wno-missing-field-initializers>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # Pragmas of GCC that only say what loops may assume.
-  target_compile_options(monsoon_options INTERFACE
-    -Wthread-safety -Wno-unknown-pragmas)
+  cxx_options(-Wthread-safety -Wno-unknown-pragmas)
 endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND MONSOON_ARCH)
-  target_compile_options(monsoon_options INTERFACE -march=${MONSOON_ARCH})
+  cxx_options(-march=${MONSOON_ARCH})
 endif()
 if(MONSOON_MUTANTS)
   target_compile_definitions(monsoon_options INTERFACE MONSOON_MUTANTS)
 endif()
 if(MONSOON_SANITIZE)
-  target_compile_options(monsoon_options INTERFACE
+  cxx_options(
     -fsanitize=${MONSOON_SANITIZE} -fno-sanitize-recover=all
     -fno-omit-frame-pointer
     # Headers of protobuf add members for a sanitizer, the packaged libraries
@@ -64,6 +72,33 @@ function(monsoon_library name)
   target_link_libraries(monsoon_${name}
     PUBLIC ${ARG_DEPS} PRIVATE monsoon_options)
   monsoon_precompile(monsoon_${name})
+endfunction()
+
+# monsoon_cuda_library(NAME SOURCES a.cu b.cc ... DEPS target ...)
+# A library whose sources use CUDA; empty where this build does not.
+function(monsoon_cuda_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  if(NOT MONSOON_HAS_CUDA)
+    set(ARG_SOURCES ${PROJECT_SOURCE_DIR}/cuda/nothing.cc)
+  endif()
+  monsoon_library(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS})
+  if(MONSOON_HAS_CUDA)
+    target_include_directories(monsoon_${name}
+      SYSTEM PUBLIC ${MONSOON_CUDA_HEADERS})
+    target_link_libraries(monsoon_${name}
+      PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
+  endif()
+endfunction()
+
+# monsoon_emulated_library(NAME SOURCES a.cu b.cc ... DEPS target ...)
+# The same sources for the processor, to be linked with an emulated GPU.
+function(monsoon_emulated_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  set_source_files_properties(${ARG_SOURCES} PROPERTIES LANGUAGE CXX)
+  monsoon_library(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS})
+  target_compile_options(monsoon_${name} PRIVATE -x c++)
+  target_include_directories(monsoon_${name}
+    SYSTEM PUBLIC ${MONSOON_CUDA_HEADERS})
 endfunction()
 
 # monsoon_embed(OUTPUT HEADER function file ...)

@@ -12,6 +12,7 @@
 #include "base/flat.h"
 #include "base/layout.h"
 #include "models/initializer.h"
+#include "models/kernels/kernel.h"
 #include "models/precision.h"
 #include "models/shape.h"
 
@@ -39,7 +40,7 @@ struct Value {
 
 // Where a layer finds everything once shapes, batch and memory are known.
 struct Placement {
-  absl::string_view device;  // "cpu"
+  Device device;
   Precision precision = Precision::kFp32;
   int64_t batch = 1;             // N
   int64_t node = 0;              // index in the graph
@@ -99,6 +100,8 @@ class Layer {
   // True: in training, what an example gives depends on the others of its
   // batch.
   virtual bool couples_examples() const { return false; }
+  // True: in training, what it does depends on Pass::draw.
+  virtual bool draws() const { return false; }
   // UNIMPLEMENTED when the device lacks a kernel.
   virtual absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const = 0;

@@ -6,16 +6,16 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "models/elements.h"
 #include "models/kernels/kernel.h"
 #include "models/zoo/zoo.h"
 
 namespace monsoon {
 namespace {
-
-constexpr absl::string_view kDevice = "cpu";
 
 // What a part of a batch may take for its activations and their gradients: few
 // enough examples that they are still in cache when the next layer reads them,
@@ -30,17 +30,46 @@ int PartBegin(int count, int parts, int i) {
   return static_cast<int>(int64_t{count} * i / parts);
 }
 
-int LargestPart(const Graph& graph, const Plan& plan, int max_batch,
-                bool trains) {
+// Of one example: activations and their gradients.
+int64_t ExampleBytes(const Plan& plan) {
   int64_t floats = 0;
   for (const Shape& shape : plan.shapes) floats += 2 * shape.size();
-  for (const Graph::Node& node : graph.nodes()) {
-    if (trains && node.layer->couples_examples()) return max_batch;
-  }
-  const int64_t bytes = floats * int64_t{sizeof(float)};
-  return static_cast<int>(
-      std::clamp<int64_t>(kPartBytes / bytes, 1, max_batch));
+  return floats * int64_t{sizeof(float)};
 }
+
+// A device takes a batch as a whole: its memory is not a cache.
+int LargestPart(const Graph& graph, const Plan& plan, int max_batch,
+                const ModelOptions& options) {
+  if (options.queue != nullptr) return max_batch;
+  for (const Graph::Node& node : graph.nodes()) {
+    if (options.trains && node.layer->couples_examples()) return max_batch;
+  }
+  return static_cast<int>(
+      std::clamp<int64_t>(kPartBytes / ExampleBytes(plan), 1, max_batch));
+}
+
+std::string Gigabytes(int64_t bytes) {
+  return absl::StrFormat("%.3g GB", static_cast<double>(bytes) * 1e-9);
+}
+
+absl::Status CheckRoom(const Plan& plan, int max_batch,
+                       const DeviceQueue& queue) {
+  const int64_t each = ExampleBytes(plan);
+  const int64_t free = queue.FreeBytes();
+  if (max_batch * each <= free) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(queue.name(), ": a batch of ", max_batch, " takes ",
+                   Gigabytes(max_batch * each), " for its activations, ",
+                   Gigabytes(free), " are free, where about ", free / each,
+                   " examples would fit; use a smaller --batch-size"));
+}
+
+// So many steps at most are recorded: what changes from step to step is not.
+constexpr size_t kMostRecordings = 32;
+
+// The floats that a value takes.
+template <typename T>
+constexpr int64_t kFloats = sizeof(T) / sizeof(float);
 
 }  // namespace
 
@@ -68,8 +97,11 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Build(
         absl::StrCat("label smoothing ", options.label_smoothing,
                      ", expected at least 0 and less than 1"));
   }
-  RETURN_IF_ERROR(CheckPrecision(options.precision));
+  RETURN_IF_ERROR(CheckPrecision(options.precision, {options.queue}));
   ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, example));
+  if (options.queue != nullptr) {
+    RETURN_IF_ERROR(CheckRoom(plan, *most, *options.queue));
+  }
   auto model = std::unique_ptr<Model>(
       new Model(std::move(graph), std::move(plan), *most, options));
   for (int batch : batch_sizes) {
@@ -79,17 +111,18 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Build(
                                       PartBegin(batch, parts, i)));
     }
   }
+  if (options.queue != nullptr) RETURN_IF_ERROR(options.queue->Wait());
   return model;
 }
 
 absl::Status Model::BuildFor(int count) {
   if (sizes_.contains(count)) return absl::OkStatus();
   ASSIGN_OR_RETURN(Program program,
-                   Program::Build(graph_, plan_, activations_, kDevice,
+                   Program::Build(graph_, plan_, activations_, device_,
                                   options_.precision, count));
   const Value& logits = program.output();
   ASSIGN_OR_RETURN(auto loss, MakeKernel<SoftmaxCrossEntropyKernel>(
-                                  kDevice, {.batch = count,
+                                  device_, {.batch = count,
                                             .logits = logits.shape,
                                             .block = logits.block}));
   sizes_.emplace(count, Sized{std::move(program), std::move(loss)});
@@ -100,9 +133,14 @@ Model::Model(Graph graph, Plan plan, int max_batch, const ModelOptions& options)
     : graph_(std::move(graph)),
       plan_(std::move(plan)),
       options_(options),
-      largest_part_(LargestPart(graph_, plan_, max_batch, options.trains)),
-      activations_(graph_, plan_, largest_part_),
-      labels_(max_batch * labels_per_example()) {
+      device_{options.queue},
+      largest_part_(LargestPart(graph_, plan_, max_batch, options)),
+      activations_(graph_, plan_, largest_part_, device_.memory()),
+      labels_(max_batch * labels_per_example(), device_.memory()) {
+  if (device_.queue != nullptr) {
+    score_ = Flat(kFloats<Score>, *device_.queue);
+    pinned_score_ = Flat(kFloats<Score>, device_.queue->pinned());
+  }
   if (largest_part_ == max_batch) return;
   input_ = Flat(max_batch * plan_.shapes.front().size());
   gradient_ = Flat(layout().size());
@@ -145,8 +183,9 @@ void Model::Initialize(uint64_t seed, Flat& x) const {
   for (size_t i = 0; i < layout().tensors().size(); ++i) {
     const TensorSpec& tensor = layout().tensors()[i];
     Random random({seed, Random::kInitialize, i});
-    Flat values = x.Slice(tensor.offset, tensor.size());
+    Flat values(tensor.size());
     plan_.initializers[i].Fill(tensor.shape, random, values);
+    x.Slice(tensor.offset, tensor.size()).CopyFrom(values);
   }
 }
 
@@ -154,6 +193,14 @@ float Model::Step(int count, Flat& x, const GradientSink& sink, uint64_t draw) {
   MONSOON_CHECK(options_.trains, "the model was built to train");
   MONSOON_CHECK(sink.into.size() == layout().size(),
                 "the sink has the layout's size");
+  if (device_.queue != nullptr) {
+    auto* const score = reinterpret_cast<Score*>(pinned_score_.data());
+    EnqueueStep(
+        count, x, sink, draw, [] {}, score);
+    device_.queue->Wait().IgnoreError();  // it keeps its status
+    return static_cast<float>(
+        score->loss_sum / static_cast<double>(count * labels_per_example()));
+  }
   const int parts = Parts(count);
   // All parts are to see the same x.
   const bool waits = parts > 1 && sink.into.data() == x.data();
@@ -170,11 +217,10 @@ float Model::Step(int count, Flat& x, const GradientSink& sink, uint64_t draw) {
                     .draw = draw + static_cast<uint64_t>(i) * kPartDraw};
     sized.program.Forward(pass);
     const Value& logits = sized.program.output();
-    loss +=
-        sized.loss
-            ->Run(logits.data, labels_.data() + begin * labels_per_example(),
-                  options_.label_smoothing, logits.gradient)
-            .loss_sum;
+    Score score;
+    sized.loss->Run(logits.data, labels() + begin * labels_per_example(),
+                    options_.label_smoothing, logits.gradient, &score);
+    loss += score.loss_sum;
     const float share =
         static_cast<float>(end - begin) / static_cast<float>(count);
     const float first_beta = waits ? 0 : sink.beta;
@@ -182,17 +228,65 @@ float Model::Step(int count, Flat& x, const GradientSink& sink, uint64_t draw) {
                                   i + 1 == parts ? sink.listener : nullptr});
   }
   if (waits) {
-    ForEach([s = sink.scale, b = sink.beta](float& xi,
-                                            float g) { xi = b * xi + s * g; },
-            x, gradient_);
+    ForEach(BlendInto{sink.scale, sink.beta}, x, gradient_);
   }
   return static_cast<float>(loss /
                             static_cast<double>(count * labels_per_example()));
 }
 
+void Model::EnqueueStep(int count, Flat& x, const GradientSink& sink,
+                        uint64_t draw, absl::FunctionRef<void()> load,
+                        Score* score) {
+  DeviceQueue& queue = *device_.queue;
+  Sized& sized = Get(count, x);
+  const auto step = [&] {
+    load();
+    const Pass pass{.x = x, .training = true, .draw = draw};
+    sized.program.Forward(pass);
+    const Value& logits = sized.program.output();
+    sized.loss->Run(logits.data, labels(), options_.label_smoothing,
+                    logits.gradient, reinterpret_cast<Score*>(score_.data()));
+    // What listens does something else with every step.
+    sized.program.Backward(pass, {sink.into, sink.scale, sink.beta});
+  };
+  const StepKey key{count, x.data(), sink.into.data(), sink.scale, sink.beta};
+  const auto found = recordings_.find(key);
+  if (!is_repeatable() ||
+      (found == recordings_.end() && recordings_.size() == kMostRecordings)) {
+    step();
+  } else if (found == recordings_.end()) {
+    // The first time libraries prepare what they need, which is not recorded.
+    step();
+    recordings_.emplace(key, nullptr);
+  } else {
+    if (found->second == nullptr) found->second = queue.Record(step);
+    if (found->second != nullptr) queue.Replay(*found->second);
+  }
+  queue.Copy(score, score_.data(), sizeof(Score));
+  if (sink.listener != nullptr) sink.listener->Take(0, sink.into);
+}
+
+bool Model::is_repeatable() const {
+  const auto& nodes = graph_.nodes();
+  return std::none_of(nodes.begin(), nodes.end(), [](const Graph::Node& node) {
+    return node.layer->draws();
+  });
+}
+
 Score Model::Evaluate(int count, const Flat& x) {
   // A pass that evaluates writes no parameters.
-  Flat unchanged = Flat::View(const_cast<float*>(x.data()), x.size());
+  Flat unchanged =
+      Flat::View(const_cast<float*>(x.data()), x.size(), x.queue());
+  if (device_.queue != nullptr) {
+    Sized& sized = Get(count, x);
+    sized.program.Forward({.x = unchanged});
+    sized.loss->Run(sized.program.output().data, labels(), /*smoothing=*/0,
+                    nullptr, reinterpret_cast<Score*>(score_.data()));
+    auto* const score = reinterpret_cast<Score*>(pinned_score_.data());
+    device_.queue->Copy(score, score_.data(), sizeof(Score));
+    device_.queue->Wait().IgnoreError();  // it keeps its status
+    return *score;
+  }
   const int parts = Parts(count);
   Score total;
   for (int i = 0; i < parts; ++i) {
@@ -201,10 +295,10 @@ Score Model::Evaluate(int count, const Flat& x) {
     LoadPart(begin, end);
     Sized& sized = Get(end - begin, x);
     sized.program.Forward({.x = unchanged});
-    const Score score =
-        sized.loss->Run(sized.program.output().data,
-                        labels_.data() + begin * labels_per_example(),
-                        /*smoothing=*/0, nullptr);
+    Score score;
+    sized.loss->Run(sized.program.output().data,
+                    labels() + begin * labels_per_example(),
+                    /*smoothing=*/0, nullptr, &score);
     total.loss_sum += score.loss_sum;
     total.correct += score.correct;
   }
@@ -213,6 +307,7 @@ Score Model::Evaluate(int count, const Flat& x) {
 
 void Model::AddPredictions(int count, const Flat& x, Flat& sum) {
   MONSOON_CHECK(labels_per_example() == 1, "one label an example");
+  MONSOON_CHECK(device_.queue == nullptr, "the processor computes");
   Flat unchanged = Flat::View(const_cast<float*>(x.data()), x.size());
   const int parts = Parts(count);
   Flat gradient(sum.size());
@@ -225,16 +320,17 @@ void Model::AddPredictions(int count, const Flat& x, Flat& sum) {
     // The gradient of a mean loss is (softmax - one at the label) / examples:
     // so it gives the softmax of all but the label, whose own follows from a
     // run with another label.
-    const absl::Span<int32_t> labels = absl::MakeSpan(labels_).subspan(
-        static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    const absl::Span<int32_t> own(labels() + begin,
+                                  static_cast<size_t>(end - begin));
     const auto examples = static_cast<float>(end - begin);
     const auto next = [this](int32_t label) { return (label + 1) % classes(); };
-    const std::vector<int32_t> right(labels.begin(), labels.end());
+    const std::vector<int32_t> right(own.begin(), own.end());
     for (const bool others : {true, false}) {
       if (!others)
-        std::transform(right.begin(), right.end(), labels.begin(), next);
-      sized.loss->Run(sized.program.output().data, labels.data(),
-                      /*smoothing=*/0, gradient.data());
+        std::transform(right.begin(), right.end(), own.begin(), next);
+      Score score;
+      sized.loss->Run(sized.program.output().data, own.data(),
+                      /*smoothing=*/0, gradient.data(), &score);
       for (size_t example = 0; example < right.size(); ++example) {
         const int64_t row = static_cast<int64_t>(example) * classes();
         float* const to = sum.data() + int64_t{begin} * classes() + row;
@@ -245,7 +341,7 @@ void Model::AddPredictions(int count, const Flat& x, Flat& sum) {
         }
       }
     }
-    std::copy(right.begin(), right.end(), labels.begin());
+    std::copy(right.begin(), right.end(), own.begin());
   }
 }
 

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/device_queue.h"
 #include "base/flat.h"
 #include "base/layout.h"
 #include "models/graph.h"
@@ -29,6 +31,8 @@ struct ModelOptions {
   Precision precision = Precision::kFp32;
   // False: only Evaluate will be called, where no example depends on others.
   bool trains = true;
+  // What computes, outlives the model; null: the processor.
+  DeviceQueue* queue = nullptr;
 };
 
 // A classifier of examples, or of each of their pixels, under softmax
@@ -37,13 +41,15 @@ struct ModelOptions {
 // Parameters are the caller's. Owned and used by one thread at a time; several
 // models run concurrently. A step uses as many OpenMP threads as the calling
 // thread is set to (omp_set_num_threads); with one thread, the same inputs give
-// the same bits.
+// the same bits. On a device, parameters, gradients, examples and labels lie in
+// its memory, and a step that comes again is recorded and replayed.
 class Model {
  public:
   // `name` as for LayoutOf, with the same errors. `batch_sizes` are the counts
   // that Step and Evaluate will be called with, e.g. the batch size and the
   // size of an epoch's last batch, in any order. INVALID_ARGUMENT when there is
-  // none or one is not positive.
+  // none or one is not positive. RESOURCE_EXHAUSTED when the device has no room
+  // for the largest, with what it asks for and what would fit.
   static absl::StatusOr<std::unique_ptr<Model>> Build(
       absl::string_view name, const Shape& example, int classes,
       const std::vector<int>& batch_sizes, const ModelOptions& options = {});
@@ -72,7 +78,7 @@ class Model {
   // [B x labels_per_example()], each in [0, classes). Kept by Step and
   // Evaluate.
   float* input();
-  int32_t* labels() { return labels_.data(); }
+  int32_t* labels() { return reinterpret_cast<int32_t*>(labels_.data()); }
 
   // The parameters to start from, each tensor as its layer says; see
   // Initializer. Depends on the network and the seed alone. REQUIRES: x.size()
@@ -86,14 +92,27 @@ class Model {
   // `draw` is Pass::draw. REQUIRES: `count` is one of the batch sizes; `x` and
   // the sink have layout().size() floats.
   float Step(int count, Flat& x, const GradientSink& sink, uint64_t draw = 0);
+  // The same on a device, and returns before it is done: then `score`, which is
+  // host memory, has the losses' sum. `load` enqueues what makes the batch, the
+  // same works every time that `count` is the same.
+  void EnqueueStep(int count, Flat& x, const GradientSink& sink, uint64_t draw,
+                   absl::FunctionRef<void()> load, Score* score);
   // Loss and hits of the first `count` examples, as the network computes them
   // outside of training, without label smoothing. REQUIRES: as Step.
   Score Evaluate(int count, const Flat& x);
   // Adds the softmax outputs of the first `count` examples to `sum` [count x
-  // classes()], as ensembles do. REQUIRES: as Evaluate; one label an example.
+  // classes()], as ensembles do. REQUIRES: as Evaluate; one label an example;
+  // the processor computes.
   void AddPredictions(int count, const Flat& x, Flat& sum);
 
  private:
+  // What a recorded step does with every replay.
+  struct StepKey {
+    int count;
+    const float *x, *into;
+    float scale, beta;
+    auto operator<=>(const StepKey&) const = default;
+  };
   // Everything that is made for one number of examples.
   struct Sized {
     Program program;
@@ -108,17 +127,25 @@ class Model {
   int Parts(int count) const;
   // Makes the examples [begin, end) the input of the network.
   void LoadPart(int begin, int end);
+  // Whether a step may be recorded: nothing in it depends on the draw.
+  bool is_repeatable() const;
 
   Graph graph_;
   Plan plan_;
   ModelOptions options_;
+  const Device device_;
   const int largest_part_;
   Activations activations_;
   // Only where batches go in parts:
   Flat input_;     // of the whole batch
   Flat gradient_;  // summed over parts when the sink is x itself
-  std::vector<int32_t> labels_;
+  Flat labels_;    // int32_t
+  // On a device:
+  Flat score_;         // a Score
+  Flat pinned_score_;  // likewise, of the host
   std::map<int, Sized> sizes_;
+  // By what they do; null: done once.
+  std::map<StepKey, std::unique_ptr<DeviceQueue::Recording>> recordings_;
 };
 
 // What "mlp", "cnn" or "mlp:500,500" (other hidden sizes) has for parameters,

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "models/device.h"
 
 namespace monsoon {
 
@@ -17,12 +18,15 @@ enum class Precision {
   // of convolutions, where that is faster than float32. The range of bfloat16
   // is float32's, so the loss is not scaled.
   kBf16,
+  // As kBf16 with the ten bits of TensorFloat-32, of which the products of
+  // NVIDIA's GPUs take float32 operands as they are.
+  kTf32,
 };
 
-// "fp32" or "bf16". REQUIRES: it is one of them.
+// "fp32", "bf16" or "tf32". REQUIRES: it is one of them.
 Precision PrecisionOf(absl::string_view name);
 
-// UNIMPLEMENTED where this processor lacks the instructions.
-absl::Status CheckPrecision(Precision precision);
+// UNIMPLEMENTED where the device lacks the instructions.
+absl::Status CheckPrecision(Precision precision, const Device& device);
 
 }  // namespace monsoon

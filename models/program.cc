@@ -5,18 +5,19 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "models/elements.h"
 
 namespace monsoon {
 
 Activations::Activations(const Graph& graph, const Plan& plan,
-                         int64_t max_batch)
-    : max_batch_(max_batch) {
+                         int64_t max_batch, MemoryResource& memory)
+    : max_batch_(max_batch), resource_(memory) {
   PlaceValues(graph, plan);
   PlaceInputGradients(plan);
 }
 
 float* Activations::Allocate(const Shape& shape) {
-  return memory_.emplace_back(max_batch_ * shape.size()).data();
+  return memory_.emplace_back(max_batch_ * shape.size(), resource_).data();
 }
 
 void Activations::PlaceValues(const Graph& graph, const Plan& plan) {
@@ -64,7 +65,7 @@ void Activations::PlaceInputGradients(const Plan& plan) {
 
 absl::StatusOr<Program> Program::Build(const Graph& graph, const Plan& plan,
                                        const Activations& activations,
-                                       absl::string_view device,
+                                       const Device& device,
                                        Precision precision, int64_t batch) {
   Program program;
   std::vector<Value> values = activations.values();
@@ -100,7 +101,8 @@ void Program::AddGradients(const std::vector<int>& inputs,
     if (part == value.gradient) continue;
     const int64_t size = place.batch * value.shape.size();
     nodes_[inputs[k] - 1].sums.push_back(
-        {Flat::View(value.gradient, size), Flat::View(part, size)});
+        {Flat::View(value.gradient, size, place.device.queue),
+         Flat::View(part, size, place.device.queue)});
   }
 }
 
@@ -117,13 +119,13 @@ void Program::Forward(const Pass& pass) {
 void Program::Backward(const Pass& pass, const GradientSink& sink) {
   for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
     for (Sum& sum : node->sums) {
-      ForEach([](float& a, float b) { a += b; }, sum.into, sum.part);
+      ForEach(AddTo{}, sum.into, sum.part);
     }
     node->op->Backward(pass, sink);
   }
   Flat statistics =
       sink.into.Slice(statistics_, sink.into.size() - statistics_);
-  for (float& s : statistics.span()) s = sink.beta == 0 ? 0 : s * sink.beta;
+  ForEach(ScaleOrClear{sink.beta}, statistics);
 }
 
 }  // namespace monsoon

@@ -18,7 +18,9 @@ namespace monsoon {
 // shares the memory of its first input; what needs no gradient has none.
 class Activations {
  public:
-  Activations(const Graph& graph, const Plan& plan, int64_t max_batch);
+  // In that memory, which outlives them.
+  Activations(const Graph& graph, const Plan& plan, int64_t max_batch,
+              MemoryResource& memory);
 
   // [value], block not yet known.
   const std::vector<Value>& values() const { return values_; }
@@ -33,6 +35,7 @@ class Activations {
   float* Allocate(const Shape& shape);
 
   int64_t max_batch_;
+  MemoryResource& resource_;
   std::vector<Flat> memory_;
   std::vector<Value> values_;
   std::vector<std::vector<float*>> input_gradients_;
@@ -44,7 +47,7 @@ class Program {
  public:
   static absl::StatusOr<Program> Build(const Graph& graph, const Plan& plan,
                                        const Activations& activations,
-                                       absl::string_view device,
+                                       const Device& device,
                                        Precision precision, int64_t batch);
 
   // From the example's data to the last value's data.

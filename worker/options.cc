@@ -92,7 +92,7 @@ absl::Status CheckPresent(const Options& options) {
     return absl::InvalidArgumentError(
         "--device cuda: this build is for the CPU alone; use --device cpu");
   }
-  const absl::Status precision = CheckPrecision(PrecisionOf(options.precision));
+  const absl::Status precision = CheckPrecision(PrecisionOf(options.precision), Device());
   if (!precision.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--", precision.message()));
   }

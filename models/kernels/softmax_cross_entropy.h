@@ -24,12 +24,13 @@ class SoftmaxCrossEntropyKernel {
   };
 
   virtual ~SoftmaxCrossEntropyKernel() = default;
-  // The sum of losses, and how often the largest logit (the first of equals) is
-  // the label's; no pixel with a NaN counts as correct. Where dz is not null,
-  // dZ = (softmax(Z) - t) / (N H W), the gradient of the mean loss.
-  // REQUIRES: 0 <= label < K, 0 <= smoothing < 1.
-  virtual Score Run(const float* z, const int32_t* labels, double smoothing,
-                    float* dz) = 0;
+  // Writes to `score`, memory of the device, the sum of losses, and how often
+  // the largest logit (the first of equals) is the label's; no pixel with a NaN
+  // counts as correct. Where dz is not null, dZ = (softmax(Z) - t) / (N H W),
+  // the gradient of the mean loss. REQUIRES: 0 <= label < K, 0 <= smoothing
+  // < 1.
+  virtual void Run(const float* z, const int32_t* labels, double smoothing,
+                   float* dz, Score* score) = 0;
 };
 
 }  // namespace monsoon

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/flat.h"
+#include "models/elements.h"
 
 namespace monsoon {
 
@@ -15,14 +16,16 @@ struct TensorSink {
   float scale;
   float beta;
   GradientListener* listener;
-  int64_t place;  // of the tensor, in what the listener counts
+  int64_t place;       // of the tensor, in what the listener counts
+  DeviceQueue* queue;  // whose memory `into` is; null: the host's
 
   TensorSink(const GradientSink& sink, int64_t offset)
       : into(sink.into.data() + offset),
         scale(sink.scale),
         beta(sink.beta),
         listener(sink.listener),
-        place(offset) {}
+        place(offset),
+        queue(sink.into.queue()) {}
 
   // The tensor's rest from this offset on.
   TensorSink From(int64_t offset) const {
@@ -36,7 +39,7 @@ struct TensorSink {
   // [offset, offset + size).
   void HandOn(int64_t offset, const float* gradient, int64_t size) const {
     if (listener == nullptr) return;
-    listener->Take(place + offset, Flat::View(gradient, size));
+    listener->Take(place + offset, Flat::View(gradient, size, queue));
   }
 
   // For kernels that cannot fold scale and beta into their product.
@@ -45,13 +48,12 @@ struct TensorSink {
       HandOn(0, gradient, size);
       return;
     }
-    Flat target = Flat::View(into, size);
-    const Flat source = Flat::View(gradient, size);
+    Flat target = Flat::View(into, size, queue);
+    const Flat source = Flat::View(gradient, size, queue);
     if (beta == 0) {
-      ForEach([s = scale](float& t, float g) { t = s * g; }, target, source);
+      ForEach(ScaleTo{scale}, target, source);
     } else {
-      ForEach([s = scale, b = beta](float& t, float g) { t = b * t + s * g; },
-              target, source);
+      ForEach(BlendInto{scale, beta}, target, source);
     }
     HandOn(0, into, size);
   }

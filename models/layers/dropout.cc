@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/kernels/dropout.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -28,13 +27,15 @@ class DropoutOperator final : public Operator {
         out_(place.output),
         size_(place.batch * place.output.shape.size()),
         node_(place.node),
+        queue_(place.device.queue),
         kernel_(std::move(kernel)) {}
 
   void Forward(const Pass& pass) override {
     if (pass.training) {
       kernel_->Apply(KeyOf(pass.draw, node_), in_.data, out_.data);
     } else if (out_.data != in_.data) {
-      std::copy_n(in_.data, size_, out_.data);
+      Flat::View(out_.data, size_, queue_)
+          .CopyFrom(Flat::View(in_.data, size_, queue_));
     }
   }
 
@@ -46,6 +47,7 @@ class DropoutOperator final : public Operator {
  private:
   Value in_, out_;
   int64_t size_, node_;
+  DeviceQueue* queue_;
   std::unique_ptr<DropoutKernel> kernel_;
 };
 
@@ -60,6 +62,7 @@ class DropoutLayer final : public Layer {
     return inputs[0];
   }
   bool in_place() const override { return true; }
+  bool draws() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {

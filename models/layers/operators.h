@@ -24,8 +24,8 @@ class WeightedOperator final : public Operator {
         offsets_(place.offsets),
         kernel_(std::move(kernel)) {
     if (offsets_.size() == 2) return;
-    no_bias_ = Flat(out_.shape.channels);
-    dropped_ = Flat(out_.shape.channels);
+    no_bias_ = Flat(out_.shape.channels, place.device.memory());
+    dropped_ = Flat(out_.shape.channels, place.device.memory());
   }
 
   void Forward(const Pass& pass) override {

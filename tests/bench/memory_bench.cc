@@ -46,7 +46,7 @@ void Measure(benchmark::State& state, int64_t floats, Fn pass) {
 void MaxPool(benchmark::State& state) {
   const MaxPoolKernel::Spec spec = {
       .batch = state.range(0), .in = {32, 24, 24}, .block = kBlock, .size = 2};
-  const auto kernel = *MakeKernel<MaxPoolKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<MaxPoolKernel>(Device(), spec);
   const int64_t size = spec.batch * spec.in.size();
   Flat x(size), dx(size), y(size / 4);
   Measure(state, size * 5 / 2, [&] {
@@ -62,7 +62,7 @@ void AveragePool(benchmark::State& state) {
                                         .block = kBlock,
                                         .height = 2,
                                         .width = 2};
-  const auto kernel = *MakeKernel<AveragePoolKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<AveragePoolKernel>(Device(), spec);
   const int64_t size = spec.batch * spec.in.size();
   Flat x(size), dx(size), y(size / 4);
   Measure(state, size * 5 / 2, [&] {
@@ -78,7 +78,7 @@ void Upsample(benchmark::State& state, bool bilinear) {
                                      .block = kBlock,
                                      .scale = 2,
                                      .bilinear = bilinear};
-  const auto kernel = *MakeKernel<UpsampleKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<UpsampleKernel>(Device(), spec);
   const int64_t size = spec.batch * spec.in.size();
   Flat x(size), dx(size), y(size * 4);
   Measure(state, size * 10, [&] {
@@ -95,7 +95,7 @@ void BatchNorm(benchmark::State& state) {
                                       .block = kBlock,
                                       .momentum = 0.1f,
                                       .epsilon = 1e-5f};
-  const auto kernel = *MakeKernel<BatchNormKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<BatchNormKernel>(Device(), spec);
   const int64_t size = spec.batch * kShape.size();
   Flat x(size), y(size), dx(size);
   Flat scale(kShape.channels), shift(kShape.channels), mean(kShape.channels),
@@ -114,7 +114,7 @@ BENCHMARK(BatchNorm)->Arg(32);
 void Dropout(benchmark::State& state) {
   const int64_t size = state.range(0) * kShape.size();
   const auto kernel =
-      *MakeKernel<DropoutKernel>("cpu", {.size = size, .rate = 0.5});
+      *MakeKernel<DropoutKernel>(Device(), {.size = size, .rate = 0.5});
   Flat x(size);
   uint64_t key = 0;
   Measure(state, size * 4, [&] {
@@ -127,7 +127,7 @@ BENCHMARK(Dropout)->Arg(32);
 void Softmax(benchmark::State& state) {
   const SoftmaxKernel::Spec spec = {
       .batch = state.range(0), .shape = kShape, .block = kBlock};
-  const auto kernel = *MakeKernel<SoftmaxKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<SoftmaxKernel>(Device(), spec);
   const int64_t size = spec.batch * kShape.size();
   Flat x(size), y(size), dx(size);
   Measure(state, size * 5, [&] {
@@ -142,7 +142,7 @@ void Add(benchmark::State& state) {
                                 .shape = kShape,
                                 .block = kBlock,
                                 .b_block = kBlock};
-  const auto kernel = *MakeKernel<AddKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<AddKernel>(Device(), spec);
   const int64_t size = spec.batch * kShape.size();
   Flat a(size), b(size), db(size);
   Measure(state, size * 5, [&] {
@@ -155,7 +155,7 @@ BENCHMARK(Add)->Arg(32);
 void Concat(benchmark::State& state) {
   const int64_t channels = kShape.channels;
   const auto kernel = *MakeKernel<ConcatKernel>(
-      "cpu", {.batch = state.range(0),
+      Device(), {.batch = state.range(0),
               .space = kShape.height * kShape.width,
               .parts = {{channels, kBlock}, {channels, kBlock}}});
   const int64_t size = state.range(0) * kShape.size();
@@ -172,7 +172,7 @@ BENCHMARK(Concat)->Arg(32);
 void PlainOrder(benchmark::State& state) {
   const PlainOrderKernel::Spec spec = {
       .batch = state.range(0), .shape = {32, 12, 12}, .block = kBlock};
-  const auto kernel = *MakeKernel<PlainOrderKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<PlainOrderKernel>(Device(), spec);
   const int64_t size = spec.batch * spec.shape.size();
   Flat x(size), y(size);
   Measure(state, size * 4, [&] {
@@ -184,7 +184,7 @@ BENCHMARK(PlainOrder)->Arg(32);
 
 // Argument: how many numbers.
 void Relu(benchmark::State& state) {
-  const auto kernel = *MakeKernel<ReluKernel>("cpu", {.size = state.range(0)});
+  const auto kernel = *MakeKernel<ReluKernel>(Device(), {.size = state.range(0)});
   Flat x(state.range(0)), dx(state.range(0));
   Measure(state, state.range(0) * 5, [&] {
     kernel->Forward(x.data(), x.data());
@@ -196,7 +196,7 @@ BENCHMARK(Relu)->Arg(32 * 4608)->Arg(32 * 32 * 26 * 26);
 void SoftmaxCrossEntropy(benchmark::State& state) {
   const int64_t batch = state.range(0), classes = 10;
   const auto kernel = *MakeKernel<SoftmaxCrossEntropyKernel>(
-      "cpu", {.batch = batch, .logits = {classes, 1, 1}, .block = 1});
+      Device(), {.batch = batch, .logits = {classes, 1, 1}, .block = 1});
   Flat z(batch * classes), dz(batch * classes);
   const std::vector<int32_t> labels(static_cast<size_t>(batch), 3);
   for (auto _ : state) {

@@ -27,7 +27,7 @@ void DenseStep(benchmark::State& state) {
                                   .inputs = state.range(1),
                                   .outputs = state.range(2),
                                   .relu = true};
-  const auto kernel = *MakeKernel<DenseKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<DenseKernel>(Device(), spec);
   Flat x = Numbers(spec.batch * spec.inputs), dx(x.size());
   Flat y(spec.batch * spec.outputs), dy = Numbers(y.size());
   Flat w = Numbers(spec.inputs * spec.outputs), b = Numbers(spec.outputs);
@@ -74,7 +74,7 @@ void ConvStep(benchmark::State& state) {
                                    .pool = c.pool,
                                    .relu = true,
                                    .input_gradient = c.in.channels > 1};
-  const auto kernel = *MakeKernel<Conv2dKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<Conv2dKernel>(Device(), spec);
   const int64_t weights = c.channels * c.in.channels * c.kernel * c.kernel;
   Flat x = Numbers(spec.batch * spec.in.size()), dx(x.size());
   Flat y(spec.batch * spec.pooled().size()), dy = Numbers(y.size());
@@ -105,7 +105,7 @@ void ConvTransposeStep(benchmark::State& state) {
                                             .kernel = 2,
                                             .stride = 2,
                                             .padding = 0};
-  const auto kernel = *MakeKernel<ConvTranspose2dKernel>("cpu", spec);
+  const auto kernel = *MakeKernel<ConvTranspose2dKernel>(Device(), spec);
   Flat x = Numbers(spec.batch * spec.in.size()), dx(x.size());
   Flat y(spec.batch * spec.out.size());
   const Flat dy = Numbers(y.size());

@@ -181,7 +181,7 @@ TEST_CASE("The narrow convolution computes what plain loops compute",
 TEST_CASE("The direct convolution computes what plain loops compute",
           "[models]") {
   const Precision precision = GENERATE(Precision::kFp32, Precision::kBf16);
-  if (!CheckPrecision(precision).ok()) {
+  if (!CheckPrecision(precision, Device()).ok()) {
     Spec spec = Square3x3(1, {8, 9, 9}, 8, 0);
     spec.precision = precision;
     CHECK_FALSE(MakeDirectConv2d(spec).ok());
@@ -218,8 +218,9 @@ TEST_CASE("A convolution that cannot pool by itself is pooled behind",
         spec.relu = relu;
         spec.pool = pool;
         spec.input_gradient = channels > 1;
-        Check([](const Spec& s) { return MakeKernel<Conv2dKernel>("cpu", s); },
-              spec, 2e-6);
+        Check(
+            [](const Spec& s) { return MakeKernel<Conv2dKernel>(Device(), s); },
+            spec, 2e-6);
       }
     }
   }

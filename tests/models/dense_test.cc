@@ -111,7 +111,7 @@ TEST_CASE("A dense layer over sgemm computes what plain loops compute",
 
 TEST_CASE("A dense layer over bf16 computes what plain loops compute",
           "[models]") {
-  if (!CheckPrecision(Precision::kBf16).ok()) {
+  if (!CheckPrecision(Precision::kBf16, Device()).ok()) {
     CHECK_FALSE(MakeBf16Dense({3, 4, 5}).ok());
     return;
   }
@@ -172,7 +172,8 @@ void CheckSink(MakeDense make, int64_t batch, float scale, float beta,
 TEST_CASE("A dense layer scales and adds as its sink says, and hands on once",
           "[models]") {
   const MakeDense make = GENERATE(&MakeTiledDense, &MakeSgemmDense, &MakeBf16);
-  if (make == &MakeBf16 && !CheckPrecision(Precision::kBf16).ok()) return;
+  if (make == &MakeBf16 && !CheckPrecision(Precision::kBf16, Device()).ok())
+    return;
   const int threads = GENERATE(1, 2);
   INFO(threads << " threads");
   const int before = omp_get_max_threads();

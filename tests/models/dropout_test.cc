@@ -75,7 +75,8 @@ TEST_CASE("The same draw drops the same, another one others", "[models]") {
 
 TEST_CASE("All 64 bits of a key matter", "[models]") {
   constexpr int64_t kSize = 1000;
-  auto kernel = MakeKernel<DropoutKernel>("cpu", {.size = kSize, .rate = 0.5});
+  auto kernel =
+      MakeKernel<DropoutKernel>(Device(), {.size = kSize, .rate = 0.5});
   REQUIRE(kernel.ok());
   const std::vector<float> ones(kSize, 1);
   std::vector<float> first(kSize), second(kSize);

@@ -51,7 +51,7 @@ TEST_CASE("Statistics lie behind all other tensors", "[models]") {
 struct Placed {
   explicit Placed(Graph made, const Shape& example) : graph(std::move(made)) {
     plan = *MakePlan(graph, example);
-    activations.emplace(graph, plan, 2);
+    activations.emplace(graph, plan, 2, HeapMemory());
   }
   const float* data(size_t node) const {
     return activations->values()[node + 1].data;
@@ -114,9 +114,9 @@ TEST_CASE("A pass back makes statistics beta times what the sink had",
   graph.Add("norm", BatchNorm());
   graph.Add("fc", Dense({.units = 2}));
   const Plan plan = *MakePlan(graph, {3});
-  const Activations activations(graph, plan, 4);
+  const Activations activations(graph, plan, 4, HeapMemory());
   auto program =
-      Program::Build(graph, plan, activations, "cpu", Precision::kFp32, 4);
+      Program::Build(graph, plan, activations, Device(), Precision::kFp32, 4);
   REQUIRE(program.ok());
   Flat x(plan.layout.size()), sink(x.size());
   const int64_t first = plan.layout.parameters();

@@ -75,7 +75,6 @@ LayerBench::LayerBench(const LayerCase& test) {
   dw = Flat(parameters);
   y = Flat(test.batch * out.size());
   dy = Flat(y.size());
-  place.device = "cpu";
   place.batch = test.batch;
   int64_t at = 0;
   for (const auto& input : inputs) {

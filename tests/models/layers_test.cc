@@ -189,14 +189,5 @@ TEST_CASE("A tie in a pool goes to the first in row order", "[models]") {
   CHECK(bench.dx[3] == 0);
 }
 
-TEST_CASE("A device without a kernel is unimplemented", "[models]") {
-  Placement place{.device = "abacus", .inputs = {{.shape = {1, 1, 4}}}};
-  place.output.shape = {1, 1, 4};
-  const auto built = Relu()->Build(place);
-  REQUIRE(built.status().code() == absl::StatusCode::kUnimplemented);
-  CHECK(built.status().message() ==
-        "no kernel relu for device \"abacus\"; it exists for: cpu");
-}
-
 }  // namespace
 }  // namespace monsoon

@@ -206,7 +206,7 @@ TEST_CASE("In bf16 a model learns as it does in fp32, or says what is missing",
           "[models]") {
   auto model =
       Model::Build("cnn", kImage, 10, {8}, {.precision = Precision::kBf16});
-  if (!CheckPrecision(Precision::kBf16).ok()) {
+  if (!CheckPrecision(Precision::kBf16, Device()).ok()) {
     CHECK(model.status().code() == absl::StatusCode::kUnimplemented);
     CHECK_THAT(std::string(model.status().message()),
                Catch::Contains("bf16") && Catch::Contains("use fp32"));

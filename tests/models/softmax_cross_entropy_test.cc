@@ -19,9 +19,11 @@ Score Run(const std::vector<float>& z, const std::vector<int32_t>& labels,
   const int64_t batch = labels.size();
   const int64_t classes = z.size() / batch;
   auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
-      "cpu", {.batch = batch, .logits = {.channels = classes}});
+      Device(), {.batch = batch, .logits = {.channels = classes}});
   REQUIRE(kernel.ok());
-  return (*kernel)->Run(z.data(), labels.data(), /*smoothing=*/0, dz);
+  Score score;
+  (*kernel)->Run(z.data(), labels.data(), /*smoothing=*/0, dz, &score);
+  return score;
 }
 
 TEST_CASE("Softmax loss and gradient are those computed by hand", "[models]") {
@@ -75,11 +77,13 @@ struct Pixels {
   }
   Score Run(double smoothing, float* dz) const {
     auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
-        "cpu", {.batch = kBatch,
-                .logits = {kClasses, kHeight, kWidth},
-                .block = block});
+        Device(), {.batch = kBatch,
+                   .logits = {kClasses, kHeight, kWidth},
+                   .block = block});
     REQUIRE(kernel.ok());
-    return (*kernel)->Run(z.data(), labels.data(), smoothing, dz);
+    Score score;
+    (*kernel)->Run(z.data(), labels.data(), smoothing, dz, &score);
+    return score;
   }
 
   int64_t block;
@@ -132,11 +136,12 @@ TEST_CASE("A smoothed loss is least where the targets are", "[models]") {
   std::vector<float> z(4, static_cast<float>(std::log(off)));
   z[2] = static_cast<float>(std::log(on));
   auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
-      "cpu", {.batch = 1, .logits = {.channels = 4}});
+      Device(), {.batch = 1, .logits = {.channels = 4}});
   REQUIRE(kernel.ok());
   const int32_t label = 2;
   std::array<float, 4> dz;
-  const Score score = (*kernel)->Run(z.data(), &label, 0.1, dz.data());
+  Score score;
+  (*kernel)->Run(z.data(), &label, 0.1, dz.data(), &score);
   CHECK(score.loss_sum ==
         Approx(-on * std::log(on) - 3 * off * std::log(off)).epsilon(1e-6));
   for (const float g : dz) CHECK(g == Approx(0).margin(1e-7));

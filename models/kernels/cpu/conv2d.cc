@@ -109,7 +109,7 @@ MadeConv2d MakeWithoutWinograd(const Conv2dKernel::Spec& spec) {
   ASSIGN_OR_RETURN(auto kernel, FitsNarrow(alone) ? MakeNarrowConv2d(alone)
                                                   : MakeDirectConv2d(alone));
   ASSIGN_OR_RETURN(auto pool, MakeKernel<MaxPoolKernel>(
-                                  "cpu", {.batch = spec.batch,
+                                  Device(), {.batch = spec.batch,
                                           .in = spec.out,
                                           .block = kernel->output_block(),
                                           .size = spec.pool}));

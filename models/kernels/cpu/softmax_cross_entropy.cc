@@ -20,17 +20,16 @@ class CpuSoftmaxCrossEntropy final : public SoftmaxCrossEntropyKernel {
     }
   }
 
-  Score Run(const float* z, const int32_t* labels, double smoothing,
-            float* dz) override {
-    Score score;
+  void Run(const float* z, const int32_t* labels, double smoothing, float* dz,
+           Score* score) override {
+    *score = {};
     for (int64_t n = 0; n < s_.batch; ++n) {
       for (int64_t s = 0; s < space_; ++s) {
         const int64_t at = n * s_.logits.size() + s * s_.block;
         Add(z + at, labels[n * space_ + s], smoothing,
-            dz == nullptr ? nullptr : dz + at, score);
+            dz == nullptr ? nullptr : dz + at, *score);
       }
     }
-    return score;
   }
 
  private:

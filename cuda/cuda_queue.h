@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <cudnn.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/device_queue.h"
+
+namespace monsoon {
+
+// A stream of one GPU, with the handles and the scratch memory of cuBLASLt and
+// cuDNN, which works of one stream may share.
+class CudaQueue final : public DeviceQueue {
+ public:
+  // What libraries may use as scratch memory.
+  static constexpr size_t kWorkspaceBytes = size_t{64} << 20;
+
+  // UNAVAILABLE where there is no such GPU, or no driver: says what there is.
+  static absl::StatusOr<std::unique_ptr<CudaQueue>> Make(int device);
+  // REQUIRES: it is one.
+  static CudaQueue& Of(DeviceQueue& queue);
+  ~CudaQueue() override;
+
+  absl::string_view kind() const override { return "cuda"; }
+  std::string name() const override { return name_; }
+  absl::Status status() const override { return status_; }
+  absl::Status Wait() override;
+  uint64_t Mark() override;
+  bool Passed(uint64_t mark) override;
+  absl::Status WaitFor(uint64_t mark) override;
+  void* Allocate(size_t bytes) override;
+  void Deallocate(void* memory, size_t bytes) override;
+  void Copy(void* to, const void* from, size_t bytes) override;
+  void Zero(void* to, size_t bytes) override;
+  MemoryResource& pinned() override;
+  int64_t FreeBytes() const override;
+  std::unique_ptr<Recording> Record(absl::FunctionRef<void()> enqueue) override;
+  void Replay(const Recording& recording) override;
+  float Largest(const float* values, int64_t size) override;
+  double Norm(const float* values, int64_t size) override;
+  int64_t FirstNotFinite(const float* values, int64_t size) override;
+
+  // For who enqueues works of its own.
+
+  int device() const { return device_; }
+  cudaStream_t stream() const { return stream_; }
+  // False once something failed: nothing may be enqueued then. Makes the GPU
+  // the calling thread's.
+  bool Enter();
+  bool ok() const { return status_.ok(); }
+  // Each true where the call succeeded; else the queue has failed, and says
+  // that it was at `what`.
+  bool Check(cudaError_t result, absl::string_view what);
+  bool Check(cublasStatus_t result, absl::string_view what);
+  bool Check(cudnnStatus_t result, absl::string_view what);
+  void Fail(absl::Status status);
+  // Made when first asked for; null where that failed.
+  cublasLtHandle_t cublaslt();
+  cudnnHandle_t cudnn();
+  // kWorkspaceBytes, shared by all works of this queue.
+  void* workspace();
+
+ private:
+  static constexpr size_t kMarks = 64;
+
+  CudaQueue(int device, std::string name)
+      : device_(device), name_(std::move(name)) {}
+
+  const int device_;
+  const std::string name_;
+  absl::Status status_;
+  cudaStream_t stream_ = nullptr;
+  cublasLtHandle_t cublaslt_ = nullptr;
+  cudnnHandle_t cudnn_ = nullptr;
+  void* workspace_ = nullptr;
+  uint64_t marks_ = 0;
+  // Of mark m at m % kMarks: a later one says as much.
+  std::array<cudaEvent_t, kMarks> events_ = {};
+};
+
+}  // namespace monsoon

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/lazy_library.h"
+
+#include <dlfcn.h>
+
+namespace monsoon {
+
+LazyLibrary::LazyLibrary(const char* name) {
+  handle_ = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  if (handle_ != nullptr) return;
+  error_ = dlerror();
+  const std::string beside = std::string(MONSOON_CUDA_LIBRARIES) + "/" + name;
+  handle_ = dlopen(beside.c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
+void* LazyLibrary::Find(const char* function) const {
+  return handle_ == nullptr ? nullptr : dlsym(handle_, function);
+}
+
+}  // namespace monsoon

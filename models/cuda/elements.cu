@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/for_each.h"
+#include "models/elements.h"
+
+namespace monsoon {
+namespace {
+
+const RegisterElement<ScaleTo> kScaleTo;
+const RegisterElement<BlendInto> kBlendInto;
+const RegisterElement<AddTo> kAddTo;
+const RegisterElement<ScaleOrClear> kScaleOrClear;
+
+}  // namespace
+}  // namespace monsoon

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/cuda_queue.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "base/flat.h"
+#include "cuda/cuda.h"
+#include "models/elements.h"
+#include "tests/cuda/emulator/emulator.h"
+
+namespace monsoon {
+namespace {
+
+using Catch::Matchers::Contains;
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+Flat Host(std::vector<float> values) {
+  Flat flat(static_cast<int64_t>(values.size()));
+  std::copy(values.begin(), values.end(), flat.data());
+  return flat;
+}
+
+TEST_CASE("Vectors go to a GPU and come back", "[cuda]") {
+  auto queue = *MakeCudaQueue(0);
+  Flat there(5, *queue);
+  CHECK(there.queue() == queue.get());
+  CHECK(Norm(there) == 0);  // zeros at first
+  const Flat here = Host({1, 2, 3, 4, 5});
+  there.CopyFrom(here);
+  const Flat back = there.Slice(1, 3).ToHost();
+  CHECK(back.queue() == nullptr);
+  CHECK(back[0] == 2);
+  CHECK(back[2] == 4);
+  Flat clone = there.Clone();
+  ForEach(AddTo{}, clone, there);
+  CHECK(clone.ToHost()[4] == 10);
+  CHECK(there.ToHost()[4] == 5);
+  CHECK(queue->status().ok());
+}
+
+TEST_CASE("A GPU says what the processor says of a vector", "[cuda]") {
+  auto queue = *MakeCudaQueue(0);
+  for (const int64_t size : {1, 7, 1023, 1024, 1025, 300007}) {
+    Flat here(size);
+    for (int64_t i = 0; i < size; ++i) {
+      here[i] = std::sin(static_cast<float>(i));
+    }
+    Flat there(size, *queue);
+    there.CopyFrom(here);
+    INFO(size);
+    // Both sum doubles; the order differs.
+    CHECK(Norm(there) == Approx(Norm(here)).epsilon(1e-12));
+    CHECK(Largest(there) == Largest(here));
+    CHECK(FirstNotFinite(there) == -1);
+    CHECK(AllFinite(there));
+    for (const float bad : {kNaN, kInfinity, -kInfinity}) {
+      here[size / 2] = bad;
+      here[size - 1] = bad;
+      there.CopyFrom(here);
+      CHECK(FirstNotFinite(there) == size / 2);
+      CHECK_FALSE(AllFinite(there));
+      CHECK_FALSE(std::isfinite(Largest(there)));
+    }
+  }
+}
+
+TEST_CASE("What was recorded is done with every replay", "[cuda]") {
+  auto queue = *MakeCudaQueue(0);
+  Flat a(3, *queue), b(3, *queue);
+  b.CopyFrom(Host({1, 2, 3}));
+  queue->Mark();
+  const auto recording = queue->Record([&] { ForEach(AddTo{}, a, b); });
+  REQUIRE(recording != nullptr);
+  CHECK(a.ToHost()[2] == 0);  // not done yet
+  for (int i = 0; i < 3; ++i) queue->Replay(*recording);
+  CHECK(a.ToHost()[2] == 9);
+}
+
+TEST_CASE("A mark passes when the works before it are done", "[cuda]") {
+  auto queue = *MakeCudaQueue(0);
+  Flat a(3, *queue);
+  Flat pinned(3, queue->pinned());
+  pinned[0] = 5;
+  a.CopyFrom(pinned);
+  const uint64_t mark = queue->Mark();
+  CHECK_FALSE(queue->Passed(mark));
+  CHECK(queue->WaitFor(mark).ok());
+  CHECK(queue->Passed(mark));
+}
+
+TEST_CASE("Where memory is out, a queue says what was asked and fails",
+          "[cuda]") {
+  emulator::SetMemory(size_t{100} << 20);
+  {
+    auto queue = *MakeCudaQueue(0);
+    const Flat first(20 << 20, *queue);
+    CHECK(queue->status().ok());
+    const Flat second(10 << 20, *queue);
+    CHECK(queue->status().code() == absl::StatusCode::kResourceExhausted);
+    CHECK_THAT(
+        std::string(queue->status().message()),
+        Contains("cuda:0 (emulated): out of memory: asked for 0.041 GB, 0.02"));
+    // Nothing more is done with it.
+    Flat copy(10 << 20);
+    copy.CopyFrom(second);
+    CHECK(queue->Wait().code() == absl::StatusCode::kResourceExhausted);
+  }
+  emulator::Reset();
+}
+
+TEST_CASE("A GPU that is lost fails its queue and no other", "[cuda]") {
+  emulator::SetDevices(2);
+  {
+    auto lost = *MakeCudaQueue(0);
+    auto other = *MakeCudaQueue(1);
+    Flat a(3, *lost), b(3, *other);
+    emulator::Lose(0);
+    b.CopyFrom(Host({1, 2, 3}));
+    CHECK(b.ToHost()[1] == 2);
+    CHECK(lost->Wait().code() == absl::StatusCode::kUnavailable);
+    CHECK_THAT(std::string(lost->status().message()),
+               Contains("cuda:0 (emulated): ") && Contains("uncorrectable"));
+    CHECK(other->Wait().ok());
+  }
+  emulator::Reset();
+}
+
+TEST_CASE("A GPU that is not there is named with those that are", "[cuda]") {
+  CHECK_THAT(std::string(MakeCudaQueue(3).status().message()),
+             Contains("cuda:3: this machine has 1 GPUs, expected 0 to 0"));
+  emulator::SetDevices(0);
+  CHECK(CudaDevices() == 0);
+  const absl::Status none = MakeCudaQueue(0).status();
+  CHECK(none.code() == absl::StatusCode::kUnavailable);
+  CHECK_THAT(std::string(none.message()),
+             Contains("no GPU is found") && Contains("--device cpu"));
+  emulator::Reset();
+}
+
+}  // namespace
+}  // namespace monsoon
