@@ -75,44 +75,83 @@ LayerBench::LayerBench(const LayerCase& test) {
   dw = Flat(parameters);
   y = Flat(test.batch * out.size());
   dy = Flat(y.size());
+  place.device = TestDevice();
   place.batch = test.batch;
+  const bool is_host = place.device.queue == nullptr;
+  if (!is_host) {
+    MemoryResource& memory = *place.device.queue;
+    there_ = {.x = Flat(x.size(), memory),
+              .dx = Flat(dx.size(), memory),
+              .w = Flat(w.size(), memory),
+              .y = Flat(y.size(), memory),
+              .dy = Flat(dy.size(), memory)};
+  }
+  Flat& xs = is_host ? x : there_.x;
+  Flat& dxs = is_host ? dx : there_.dx;
   int64_t at = 0;
   for (const auto& input : inputs) {
     place.inputs.push_back(
-        {input.shape, input.block, x.data() + at, dx.data() + at});
+        {input.shape, input.block, xs.data() + at, dxs.data() + at});
     at += test.batch * input.shape.size();
   }
-  place.output = {out, 1, y.data(), dy.data()};
+  place.output = {out, 1, is_host ? y.data() : there_.y.data(),
+                  is_host ? dy.data() : there_.dy.data()};
   auto built = test.layer->Build(place);
+  INFO(built.status());
   REQUIRE(built.ok());
   op = *std::move(built);
 }
 
 double LayerBench::Loss() {
-  op->Forward({.x = w, .training = training, .draw = draw});
+  if (place.device.queue == nullptr) {
+    op->Forward({.x = w, .training = training, .draw = draw});
+  } else {
+    there_.x.CopyFrom(x);
+    there_.w.CopyFrom(w);
+    op->Forward({.x = there_.w, .training = training, .draw = draw});
+    y.CopyFrom(there_.y);
+    w.CopyFrom(there_.w);
+    REQUIRE(place.device.queue->status().ok());
+  }
   double loss = 0;
   for (int64_t i = 0; i < y.size(); ++i) loss += double{dy[i]} * y[i];
   return loss;
 }
 
 void LayerBench::Backward(const GradientSink& sink) {
-  op->Backward({.x = w, .training = training, .draw = draw}, sink);
+  if (place.device.queue == nullptr) {
+    op->Backward({.x = w, .training = training, .draw = draw}, sink);
+    return;
+  }
+  there_.w.CopyFrom(w);
+  there_.dx.CopyFrom(dx);
+  there_.dy.CopyFrom(dy);
+  Flat own(sink.into.size(), *place.device.queue);
+  own.CopyFrom(sink.into);
+  Flat& into = sink.into.data() == w.data() ? there_.w : own;
+  op->Backward({.x = there_.w, .training = training, .draw = draw},
+               {into, sink.scale, sink.beta, sink.listener});
+  sink.into.CopyFrom(into);
+  dx.CopyFrom(there_.dx);
+  REQUIRE(place.device.queue->status().ok());
 }
 
 double LayerBench::x_at(int64_t n, int64_t c, int64_t row,
                         int64_t column) const {
   size_t input = 0;
+  int64_t begin = 0;
   for (; c >= place.inputs[input].shape.channels; ++input) {
     c -= place.inputs[input].shape.channels;
+    begin += place.batch * place.inputs[input].shape.size();
   }
   const Value& value = place.inputs[input];
-  return value.data[Offset(value.shape, value.block, n, c, row, column)];
+  return x[begin + Offset(value.shape, value.block, n, c, row, column)];
 }
 
 double LayerBench::y_at(int64_t n, int64_t c, int64_t row,
                         int64_t column) const {
   const Value& out = place.output;
-  return out.data[Offset(out.shape, out.block, n, c, row, column)];
+  return y[Offset(out.shape, out.block, n, c, row, column)];
 }
 
 void FillUniform(Flat& values, uint64_t seed) {

@@ -43,13 +43,18 @@ struct LayerCase {
   std::vector<Input> more{};  // inputs behind the first
 };
 
-// A built layer with memory of its own.
+// What the layers of this test program compute on; it is linked with one file
+// that says so.
+Device TestDevice();
+
+// A built layer with memory of its own. Of a device the numbers here are the
+// host's: they go there before each run, and what it wrote comes back.
 struct LayerBench {
   explicit LayerBench(const LayerCase& test);
 
   // Runs forward.
   double Loss();
-  // REQUIRES: Loss.
+  // REQUIRES: Loss. Of a device dy comes back as it was.
   void Backward(const GradientSink& sink);
   double x_at(int64_t n, int64_t c, int64_t row, int64_t column) const;
   double y_at(int64_t n, int64_t c, int64_t row, int64_t column) const;
@@ -61,6 +66,14 @@ struct LayerBench {
   uint64_t draw = 0;
   Placement place;
   std::unique_ptr<Operator> op;
+
+ private:
+  struct Numbers {
+    Flat x, dx, w, y, dy;
+  };
+
+  // On the device; empty where that is the processor.
+  Numbers there_;
 };
 
 // The same random numbers for the same seed, in [-1, 1).
