@@ -131,7 +131,8 @@ class Stepper {
         0, model_->layout(), *optimizer_,
         LocalRulesOf(options, loader_.partition_size()));
     link_ = std::make_unique<NoLink>(initial_);
-    source_ = std::make_unique<BatchSource>(loader_, *model_, options.seed, 0);
+    source_ = std::make_unique<BatchSource>(loader_, *model_,
+                                            FirstDraw(options.seed, 0));
     loop_ = std::make_unique<TrainingLoop>(*trainer_.trainer, *replica_, *link_,
                                            *source_, RealClock());
     return loop_->Start();

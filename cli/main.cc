@@ -10,6 +10,7 @@
 #include "base/registry.h"
 #include "base/spelling.h"
 #include "cli/command.h"
+#include "cuda/cuda.h"
 #include "transport/grpc_settings.h"
 
 namespace monsoon {
@@ -40,7 +41,8 @@ int Dispatch(int argc, const char* const* argv) {
   }
   const absl::string_view word = argv[1];
   if (word == "--version") {
-    std::printf("monsoon %s\ncuda: none\n", MONSOON_VERSION);
+    std::printf("monsoon %s\ncuda: %s\n", MONSOON_VERSION,
+                CudaVersions().c_str());
     return 0;
   }
   if (word == "--help" || word == "-h" || word == "help") {

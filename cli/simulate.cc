@@ -116,6 +116,12 @@ absl::Status Read(int argc, const char* const* argv, Settings& settings) {
     const absl::Status status = flag.read(it->second);
     if (!status.ok()) return Refuse(flag.name, status.message());
   }
+  if (flags.options.device == "auto") flags.options.device = "cpu";
+  if (flags.options.device != "cpu") {
+    return Refuse("device", absl::StrCat("found \"", flags.options.device,
+                                         "\", the simulator's workers compute "
+                                         "on the processor; use cpu"));
+  }
   RETURN_IF_ERROR(ResolveOptions(flags.options));
   RETURN_IF_ERROR(CheckSeparateProcesses(flags.options));
   PrintWarnings(kProgram, flags.options);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/device_queue.h"
 
@@ -17,6 +18,7 @@ std::string CudaVersions();
 // or no CUDA in this build.
 int CudaDevices();
 // UNIMPLEMENTED: built without CUDA. UNAVAILABLE: no such GPU, or no driver.
+absl::Status CheckCudaDevice(int device);
 absl::StatusOr<std::unique_ptr<DeviceQueue>> MakeCudaQueue(int device);
 
 }  // namespace monsoon

@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/status_macros.h"
+#include "cuda/cuda.h"
 
 namespace monsoon {
 namespace {
@@ -52,20 +54,25 @@ bool IsLost(cudaError_t result) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<CudaQueue>> CudaQueue::Make(int device) {
+absl::Status CheckCudaDevice(int device) {
   int count = 0;
   const cudaError_t counted = cudaGetDeviceCount(&count);
   if (counted != cudaSuccess || count == 0) {
+    const bool no_driver = counted == cudaErrorInsufficientDriver;
     return absl::UnavailableError(absl::StrCat(
-        "cuda:", device, ": no GPU is found (",
-        counted == cudaSuccess ? "0 devices" : cudaGetErrorString(counted),
-        "); look at `nvidia-smi`, or use --device cpu"));
+        "no GPU is found: ",
+        no_driver ? absl::StrCat("there is no driver, or an older one than ",
+                                 "CUDA ", CudaVersions().substr(0, 4), " needs")
+                  : std::string(cudaGetErrorString(counted)),
+        "; look at `nvidia-smi`, or use --device cpu"));
   }
-  if (device < 0 || device >= count) {
-    return absl::UnavailableError(
-        absl::StrCat("cuda:", device, ": this machine has ", count,
-                     " GPUs, expected 0 to ", count - 1));
-  }
+  if (device >= 0 && device < count) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      "this machine has ", count, " GPUs, expected 0 to ", count - 1));
+}
+
+absl::StatusOr<std::unique_ptr<CudaQueue>> CudaQueue::Make(int device) {
+  RETURN_IF_ERROR(CheckCudaDevice(device));
   cudaDeviceProp properties;
   const cudaError_t read = cudaGetDeviceProperties(&properties, device);
   const std::string model = read == cudaSuccess ? properties.name : "unknown";

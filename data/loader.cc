@@ -26,20 +26,24 @@ Loader::Loader(const Dataset& dataset, int worker, int workers,
   if (partition_.empty()) epoch_ = epochs_;
 }
 
-int Loader::Next(float* input, int32_t* labels) {
-  if (epoch_ == epochs_) return 0;
+absl::Span<const int64_t> Loader::NextRows() {
+  if (epoch_ == epochs_) return {};
   if (ordered_epoch_ != epoch_) StartEpoch();
   const int64_t count = std::min(batch_size_, partition_size() - position_);
-  Gather(dataset_,
-         absl::MakeConstSpan(order_).subspan(static_cast<size_t>(position_),
-                                             static_cast<size_t>(count)),
-         input, labels);
+  const auto rows = absl::MakeConstSpan(order_).subspan(
+      static_cast<size_t>(position_), static_cast<size_t>(count));
   position_ += count;
   if (position_ == partition_size()) {
     position_ = 0;
     ++epoch_;
   }
-  return static_cast<int>(count);
+  return rows;
+}
+
+int Loader::Next(float* input, int32_t* labels) {
+  const absl::Span<const int64_t> rows = NextRows();
+  if (!rows.empty()) Gather(dataset_, rows, input, labels);
+  return static_cast<int>(rows.size());
 }
 
 void Loader::StartEpoch() {

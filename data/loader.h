@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "base/serial.h"
 #include "data/dataset.h"
 
@@ -23,11 +24,15 @@ class Loader {
   Loader(const Dataset& dataset, int worker, int workers, int64_t batch_size,
          int64_t epochs, uint64_t seed);
 
+  // The rows of the next batch in the data set, valid until the next call; none
+  // when all epochs are done.
+  absl::Span<const int64_t> NextRows();
   // Gathers the next batch into input [batch_size, C, H, W] and labels
   // [batch_size] (see Gather) and returns the number of its examples; 0, and
   // nothing written, when all epochs are done.
   int Next(float* input, int32_t* labels);
 
+  int64_t batch_size() const { return batch_size_; }
   // Examples handed out, and those that will have been when all epochs are
   // done.
   int64_t samples() const { return epoch_ * partition_size() + position_; }

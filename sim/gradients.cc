@@ -52,7 +52,7 @@ int QuadraticSource::Next() {
   return static_cast<int>(plan_.SamplesOf(next_++));
 }
 
-float QuadraticSource::Gradient(Flat& x, const GradientSink& sink) {
+Losses QuadraticSource::Gradient(Flat& x, const GradientSink& sink) {
   const uint32_t key = key_ ^ (static_cast<uint32_t>(next_) * 0x27d4eb2fu);
   std::array<float, kChunk> room;
   float loss = 0;
@@ -89,7 +89,8 @@ float QuadraticSource::Gradient(Flat& x, const GradientSink& sink) {
       sink.listener->Take(at, gradient);
     }
   }
-  return loss;
+  const int64_t samples = plan_.SamplesOf(next_ - 1);
+  return {double{loss} * static_cast<double>(samples), samples};
 }
 
 double QuadraticSource::Value(const Flat& x) {

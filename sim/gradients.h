@@ -33,7 +33,7 @@ class QuadraticSource final : public GradientSource {
   QuadraticSource(const BatchPlan& plan, uint64_t seed, int worker);
 
   int Next() override;
-  float Gradient(Flat& x, const GradientSink& sink) override;
+  Losses Gradient(Flat& x, const GradientSink& sink) override;
   // f(x) / parameters, over all of them.
   static double Value(const Flat& x);
 

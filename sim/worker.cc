@@ -173,8 +173,8 @@ void SimulatedWorker::Live() {
   } else {
     loader_.emplace(job_.data, rank_, job_.options.workers, plan_.batch_size,
                     plan_.epochs, job_.options.seed);
-    source_ = std::make_unique<BatchSource>(*loader_, *job_.model,
-                                            job_.options.seed, rank_);
+    source_ = std::make_unique<BatchSource>(
+        *loader_, *job_.model, FirstDraw(job_.options.seed, rank_));
   }
   absl::StatusOr<bool> crashed = LiveOnce();
   while (crashed.ok() && *crashed) {

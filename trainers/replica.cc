@@ -20,10 +20,11 @@ ParameterLayout OneTensor(int64_t size) {
 }  // namespace
 
 Replica::Replica(int rank, const ParameterLayout& layout,
-                 const Optimizer& optimizer, const LocalRules& rules)
+                 const Optimizer& optimizer, const LocalRules& rules,
+                 MemoryResource& memory)
     : worker(rank),
-      x(layout.size()),
-      gradient(layout.size()),
+      x(layout.size(), memory),
+      gradient(layout.size(), memory),
       optimizer_(optimizer),
       rules_(rules),
       parameters_(layout.parameters()),

@@ -40,7 +40,7 @@ class Replica final : private GradientListener {
  public:
   // `optimizer` outlives the replica.
   Replica(int worker, const ParameterLayout& layout, const Optimizer& optimizer,
-          const LocalRules& rules = {});
+          const LocalRules& rules = {}, MemoryResource& memory = HeapMemory());
   // Of one tensor of weights, without rules.
   Replica(int worker, int64_t weights, const Optimizer& optimizer);
 

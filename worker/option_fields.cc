@@ -152,7 +152,7 @@ std::vector<OptionField> LearningFields() {
 
 std::vector<OptionField> RunFields() {
   return {
-      {"precision", "NAME", "of the workers' arithmetic: fp32 or bf16",
+      {"precision", "NAME", "of the workers' arithmetic: fp32, bf16 or tf32",
        &Options::precision, Use::kFileAndJob},
       {"wire", "CODE[,CODE]",
        "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
@@ -180,7 +180,7 @@ std::vector<OptionField> RunFields() {
        &Options::time_to, Use::kFile, 0, 1},
       {"seed", "K", "of initial weights and shuffles", &Options::seed,
        Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
-      {"device", "NAME", "auto, cpu or cuda", &Options::device},
+      {"device", "NAME", "auto, cpu, cuda or cuda:N", &Options::device},
       {"transport", "NAME", "auto, inproc, shm or grpc", &Options::transport},
       {"out", "DIR", "run folder; else made under runs/", &Options::out,
        Use::kCommandLine},

@@ -13,6 +13,7 @@
 #include "trainers/optimizer.h"
 #include "trainers/trainer.h"
 #include "trainers/wire.h"
+#include "worker/compute_device.h"
 #include "worker/option_fields.h"
 
 namespace monsoon {
@@ -39,12 +40,15 @@ absl::Status CheckNames(const Options& options) {
       CheckName("data", "data set", BeforeColon(options.data), DatasetNames()));
   RETURN_IF_ERROR(
       CheckName("optimizer", "optimizer", options.optimizer, OptimizerNames()));
-  RETURN_IF_ERROR(
-      CheckName("device", "device", options.device, {"auto", "cpu", "cuda"}));
+  const absl::Status device = CheckDevice(options.device);
+  if (!device.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--device: ", device.message()));
+  }
   RETURN_IF_ERROR(CheckName("lr-schedule", "schedule", options.lr_schedule,
                             {"constant", "step", "cosine"}));
-  RETURN_IF_ERROR(
-      CheckName("precision", "precision", options.precision, {"fp32", "bf16"}));
+  RETURN_IF_ERROR(CheckName("precision", "precision", options.precision,
+                            {"fp32", "bf16", "tf32"}));
   return CheckName("transport", "transport", options.transport,
                    {"auto", "inproc", "shm", "grpc"});
 }
@@ -87,16 +91,13 @@ Schedule::Shape ShapeOf(const std::string& name) {
   return Schedule::Shape::kConstant;
 }
 
+// Of the processor: a GPU's queue has every precision.
 absl::Status CheckPresent(const Options& options) {
-  if (options.device == "cuda") {
-    return absl::InvalidArgumentError(
-        "--device cuda: this build is for the CPU alone; use --device cpu");
-  }
-  const absl::Status precision = CheckPrecision(PrecisionOf(options.precision), Device());
-  if (!precision.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--", precision.message()));
-  }
-  return absl::OkStatus();
+  if (options.device != "cpu") return absl::OkStatus();
+  const absl::Status precision =
+      CheckPrecision(PrecisionOf(options.precision), Device());
+  if (precision.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--", precision.message()));
 }
 
 absl::Status CheckWorkers(const Options& options, const Traits& traits) {
@@ -177,8 +178,14 @@ absl::Status CheckStaleness(const Options& options, const Traits& traits) {
   return absl::OkStatus();
 }
 
-absl::Status CheckOneMemory(const Options& options, const Traits& traits) {
+absl::Status CheckOneMemory(Options& options, const Traits& traits) {
   if (!traits.maps_center) return absl::OkStatus();
+  if (options.device != "cpu" && options.given.contains("device")) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--device ", options.device, ": the workers of trainer ",
+        options.trainer, " share the processor's memory, expected cpu"));
+  }
+  options.device = "cpu";
   if (options.transport == "grpc" || options.transport == "shm") {
     return absl::InvalidArgumentError(absl::StrCat(
         "--transport ", options.transport, ": trainer ", options.trainer,
@@ -214,8 +221,8 @@ absl::Status ResolveOptions(Options& options) {
   RETURN_IF_ERROR(CheckNames(options));
   RETURN_IF_ERROR(CheckNumbers(options));
   RETURN_IF_ERROR(CheckSchedule(options));
+  options.device = ResolveDevice(options.device);
   RETURN_IF_ERROR(CheckPresent(options));
-  if (options.device == "auto") options.device = "cpu";
 
   ASSIGN_OR_RETURN(MadeTrainer made, TrainerOf(options));
   const Traits traits = made.trainer->traits();

@@ -13,6 +13,7 @@ OverlapLink::OverlapLink(ShardLink& link, Replica& replica, Clock& clock)
     : link_(link),
       replica_(replica),
       update_(replica.x.size()),
+      host_next_(replica.x.queue() == nullptr ? 0 : replica.x.size()),
       begun_(clock.NewEvent()),
       ended_(clock.NewEvent()),
       thread_([this] { Run(); }) {}

@@ -13,9 +13,12 @@
 #include "models/model.h"
 #include "trainers/trainer.h"
 #include "worker/batch_source.h"
+#include "worker/compute_device.h"
+#include "worker/device_batch_source.h"
 #include "worker/membership.h"
 #include "worker/overlap_link.h"
 #include "worker/shard_link.h"
+#include "worker/staged_link.h"
 #include "worker/training_loop.h"
 
 namespace monsoon {
@@ -41,6 +44,9 @@ class Session {
   // Rank 0 brings the initial center.
   absl::Status Initialize();
   absl::Status Train();
+  absl::StatusOr<std::unique_ptr<GradientSource>> MakeSource();
+  // What the trainer exchanges by.
+  Link& OwnLink();
   absl::Status AfterStep(const TrainingLoop::Step& step, int64_t epoch);
   // When it is time, for the curve.
   void PlanSnapshots();
@@ -60,6 +66,7 @@ class Session {
   Options options_;
   const int rank_;
   WorkerEnvironment& env_;
+  std::unique_ptr<DeviceQueue> queue_;  // null: the processor computes
   Membership membership_;
 
   std::optional<Dataset> own_data_;
@@ -74,6 +81,7 @@ class Session {
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<ShardLink> link_;
   std::unique_ptr<OverlapLink> overlap_;  // with --overlap
+  std::unique_ptr<StagedLink> staged_;    // over one of these, on a GPU
   int64_t loss_epoch_ = 0;
   absl::Time begun_;                                         // the first batch
   int64_t snapshot_every_ = 0, next_snapshot_ = kUnbounded;  // samples
@@ -116,16 +124,20 @@ absl::Status Session::BuildJob() {
                                              static_cast<float>(options_.lr)));
   const Shape example{data_->channels, data_->height, data_->width};
   RETURN_IF_ERROR(CheckOneLabel(options_.model, example, data_->classes));
+  ASSIGN_OR_RETURN(queue_, OpenDevice(options_.device, rank_));
   ASSIGN_OR_RETURN(
       model_,
       Model::Build(options_.model, example, data_->classes,
                    {options_.batch_size, static_cast<int>(loader_->tail())},
                    {.label_smoothing = options_.label_smoothing,
-                    .precision = PrecisionOf(options_.precision)}));
+                    .precision = PrecisionOf(options_.precision),
+                    .queue = queue_.get()}));
   shards_ = CutShards(model_->layout().size(), options_.servers);
   replica_ = std::make_unique<Replica>(
       rank_, model_->layout(), *optimizer_,
-      LocalRulesOf(options_, loader_->partition_size()));
+      LocalRulesOf(options_, loader_->partition_size()),
+      Device{queue_.get()}.memory());
+  if (queue_ != nullptr) RETURN_IF_ERROR(queue_->Wait());
 
   spec_.set_trainer(options_.trainer);
   spec_.mutable_hyper()->insert(trainer_.resolved.begin(),
@@ -159,17 +171,36 @@ absl::Status Session::Initialize() {
   if (options_.overlap) {
     overlap_ = std::make_unique<OverlapLink>(*link_, *replica_, env_.clock);
   }
+  if (queue_ != nullptr) {
+    staged_ =
+        std::make_unique<StagedLink>(OwnLink(), *queue_, replica_->x.size());
+  }
   // Everybody has a start of its own; who pulls the center forgets it.
   model_->Initialize(OwnSeed(options_.seed, rank_), replica_->x);
-  return rank_ == 0 ? link_->Initialize(replica_->x) : absl::OkStatus();
+  if (rank_ != 0) return absl::OkStatus();
+  const Flat initial = replica_->x.ToHost();
+  if (queue_ != nullptr) RETURN_IF_ERROR(queue_->status());
+  return link_->Initialize(initial);
+}
+
+absl::StatusOr<std::unique_ptr<GradientSource>> Session::MakeSource() {
+  const uint64_t draw = FirstDraw(options_.seed, rank_);
+  if (queue_ == nullptr) {
+    return std::make_unique<BatchSource>(*loader_, *model_, draw);
+  }
+  return DeviceBatchSource::Make(*data_, *loader_, *model_, *queue_, draw);
+}
+
+Link& Session::OwnLink() {
+  if (staged_ != nullptr) return *staged_;
+  if (overlap_ != nullptr) return *overlap_;
+  return *link_;
 }
 
 absl::Status Session::Train() {
-  BatchSource source(*loader_, *model_, options_.seed, rank_);
-  Link* const link =
-      overlap_ == nullptr ? static_cast<Link*>(link_.get()) : overlap_.get();
-  TrainingLoop loop(*trainer_.trainer, *replica_, *link, source, env_.clock,
-                    trace());
+  ASSIGN_OR_RETURN(const auto source, MakeSource());
+  TrainingLoop loop(*trainer_.trainer, *replica_, OwnLink(), *source,
+                    env_.clock, trace());
   RETURN_IF_ERROR(loop.Start());
   begun_ = env_.clock.Now();
   membership_.numbers().set_startup_s(
@@ -180,7 +211,10 @@ absl::Status Session::Train() {
     const int64_t epoch = loader_->epoch();
     ASSIGN_OR_RETURN(const TrainingLoop::Step step, loop.Next());
     times_ = loop.times();
-    if (step.samples == 0) break;
+    if (step.samples == 0) {
+      AddStep(step, /*begins_epoch=*/false, membership_.numbers());
+      break;
+    }
     RETURN_IF_ERROR(AfterStep(step, epoch));
     RETURN_IF_ERROR(KeepSnapshot());
   }
@@ -246,14 +280,13 @@ absl::StatusOr<std::vector<Flat>> Session::Members(ShardLink::Config config) {
   std::vector<Flat> members;
   ShardLink observer(std::move(config), env_.clock);
   // What diverged is not kept: the center is finite, the replica may not be.
-  if (trainer_.trainer->traits().result == Result::kCenter ||
-      !AllFinite(x.span())) {
+  if (trainer_.trainer->traits().result == Result::kCenter || !AllFinite(x)) {
     RETURN_IF_ERROR(observer.Pull(members.emplace_back(x.size())));
     return members;
   }
   for (int worker = 0; worker < options_.workers; ++worker) {
     if (worker == rank_) {
-      members.push_back(x.Clone());
+      members.push_back(x.ToHost());
       continue;
     }
     Flat member(x.size());
@@ -323,8 +356,8 @@ void AddStep(const TrainingLoop::Step& step, bool begins_epoch,
     report.set_loss_sum(0);
     report.set_loss_samples(0);
   }
-  report.set_loss_sum(report.loss_sum() + double{step.loss} * step.samples);
-  report.set_loss_samples(report.loss_samples() + step.samples);
+  report.set_loss_sum(report.loss_sum() + step.losses.sum);
+  report.set_loss_samples(report.loss_samples() + step.losses.samples);
   report.set_samples(report.samples() + step.samples);
 }
 

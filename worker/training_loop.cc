@@ -14,13 +14,17 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   step.samples = source_.Next();
   Charge(TraceKind::kData, times_.data);
   if (step.samples == 0) {
+    step.losses = source_.Rest();
+    RETURN_IF_ERROR(source_.status());
+    RETURN_IF_ERROR(CheckLosses(step.losses));
     if (replica_.pending > 0) RETURN_IF_ERROR(Exchange());
     return step;
   }
   replica_.BeginStep();
   trainer_.BeforeGradient(replica_);
-  step.loss = source_.Gradient(replica_.x, trainer_.Sink(replica_));
-  if (!std::isfinite(step.loss)) return Diverged("the loss", step.loss);
+  step.losses = source_.Gradient(replica_.x, trainer_.Sink(replica_));
+  RETURN_IF_ERROR(source_.status());
+  RETURN_IF_ERROR(CheckLosses(step.losses));
   trainer_.AfterGradient(replica_);
   ++replica_.step;
   ++replica_.pending;
@@ -40,13 +44,19 @@ void TrainingLoop::Charge(TraceKind kind, absl::Duration& into) {
   charged_ = now;
 }
 
+absl::Status TrainingLoop::CheckLosses(const Losses& losses) const {
+  if (std::isfinite(losses.sum)) return absl::OkStatus();
+  return Diverged("the loss", losses.mean());
+}
+
 absl::Status TrainingLoop::CheckEnd() const {
-  const int64_t bad = FirstNotFinite(replica_.x.span());
+  const int64_t bad = FirstNotFinite(replica_.x);
+  RETURN_IF_ERROR(source_.status());
   if (bad < 0) return absl::OkStatus();
   return absl::OutOfRangeError(absl::StrCat(
       "training diverged: parameter ", bad, " of worker ", replica_.worker,
-      " is ", replica_.x[bad], " at its last step ", replica_.step,
-      "; lower --lr (now ", replica_.optimizer().lr(), ")"));
+      " is ", replica_.x.Slice(bad, 1).ToHost()[0], " at its last step ",
+      replica_.step, "; lower --lr (now ", replica_.optimizer().lr(), ")"));
 }
 
 absl::Status TrainingLoop::Exchange() {
@@ -57,8 +67,9 @@ absl::Status TrainingLoop::Exchange() {
     const Flat* suspects[] = {&replica_.x, &replica_.gradient,
                               &replica_.center()};
     for (const Flat* suspect : suspects) {
-      const int64_t at = FirstNotFinite(suspect->span());
-      if (at >= 0) return Diverged("the update", (*suspect)[at]);
+      const int64_t at = FirstNotFinite(*suspect);
+      if (at < 0) continue;
+      return Diverged("the update", suspect->Slice(at, 1).ToHost()[0]);
     }
   }
   if (absl::IsOutOfRange(status)) {  // a server, or the trainer, says why

@@ -12,6 +12,14 @@
 
 namespace monsoon {
 
+// Losses that have become known.
+struct Losses {
+  double sum = 0;  // over the samples
+  int64_t samples = 0;
+
+  double mean() const { return sum / static_cast<double>(samples); }
+};
+
 // What the loop learns from: batches of data through a model, or a function
 // with a known minimum in a test. One thread.
 class GradientSource {
@@ -19,9 +27,14 @@ class GradientSource {
   virtual ~GradientSource() = default;
   // Makes the next batch ready; its number of samples, 0 at the end of data.
   virtual int Next() = 0;
-  // The mean loss of that batch at x; its gradient goes to the sink. Statistics
-  // in x (batch norm) move; all else in x is only read.
-  virtual float Gradient(Flat& x, const GradientSink& sink) = 0;
+  // The gradient of that batch's mean loss at x goes to the sink. Statistics in
+  // x (batch norm) move; all else in x is only read. The losses are that
+  // batch's; where a device computes behind, earlier ones', each once.
+  virtual Losses Gradient(Flat& x, const GradientSink& sink) = 0;
+  // Those that Gradient has not returned yet; waits for them.
+  virtual Losses Rest() { return {}; }
+  // Why what the last calls gave is void: the device has failed.
+  virtual absl::Status status() const { return absl::OkStatus(); }
 };
 
 // The one training loop: the order in which it calls a trainer's worker half
@@ -32,7 +45,7 @@ class TrainingLoop {
   // What a step did.
   struct Step {
     int samples = 0;  // 0: the data has ended and the tail was exchanged
-    float loss = 0;   // mean over them
+    Losses losses;    // that became known meanwhile
   };
 
   // What the time of the steps went into, so far.
@@ -55,7 +68,7 @@ class TrainingLoop {
 
   absl::Status Start() { return trainer_.Start(replica_, link_); }
   // One batch, and the exchange if it is due. OUT_OF_RANGE: diverged, with
-  // the step and what to do; otherwise what the link says.
+  // the step and what to do; otherwise what source or link say.
   absl::StatusOr<Step> Next();
   // After the last step: OUT_OF_RANGE where x is not finite, which an exchange
   // would have met.
@@ -66,6 +79,8 @@ class TrainingLoop {
   // The time since the last call was of that kind, and goes to `into`.
   void Charge(TraceKind kind, absl::Duration& into);
   absl::Status Exchange();
+  // OUT_OF_RANGE: they are not finite.
+  absl::Status CheckLosses(const Losses& losses) const;
   absl::Status Diverged(const char* what, double found) const;
 
   const Trainer& trainer_;

@@ -48,7 +48,7 @@ TEST_CASE("The first value that is not finite is found") {
       CHECK(FirstNotFinite(x.span()) == at);
     }
   }
-  CHECK(AllFinite({}));
+  CHECK(AllFinite(absl::Span<const float>()));
 }
 
 TEST_CASE("The largest magnitude is found, and what is not finite is larger") {
@@ -63,7 +63,7 @@ TEST_CASE("The largest magnitude is found, and what is not finite is larger") {
     x[5] = bad;
     CHECK_FALSE(std::isfinite(Largest(x.span())));
   }
-  CHECK(Largest({}) == 0);
+  CHECK(Largest(absl::Span<const float>()) == 0);
 }
 
 }  // namespace

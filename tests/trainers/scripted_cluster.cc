@@ -87,7 +87,7 @@ class ToySource final : public GradientSource {
         scratch_(replica.x.size()) {}
 
   int Next() override { return ended ? 0 : 1; }
-  float Gradient(Flat& x, const GradientSink& sink) override {
+  Losses Gradient(Flat& x, const GradientSink& sink) override {
     gradient_(worker_, replica_.step, x, scratch_);
     const int64_t parameters = x.size() - statistics_;
     Flat no_gradient = scratch_.Slice(parameters, statistics_);
@@ -100,7 +100,7 @@ class ToySource final : public GradientSource {
                 float& into, float g) { into = beta * into + scale * g; },
             sink.into, scratch_);
     if (sink.listener != nullptr) sink.listener->Take(0, sink.into);
-    return 0;
+    return {};
   }
 
   bool ended = false;

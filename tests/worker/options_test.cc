@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/command_line.h"
+#include "cuda/cuda.h"
 #include "models/precision.h"
 #include "worker/option_fields.h"
 
@@ -78,8 +79,38 @@ TEST_CASE("An unknown name is told with the accepted and the nearest ones",
   CHECK_THAT(message, Contains("did you mean \"" + row.nearest + "\"?"));
 }
 
-TEST_CASE("What this build does not have is said", "[worker][options]") {
-  CHECK_THAT(Refusal({.device = "cuda"}), Contains("CPU"));
+TEST_CASE("A device is one that this build has", "[worker][options]") {
+  for (const std::string device : {"cuda", "cuda:3"}) {
+    Options options;
+    options.device = device;
+    if (CudaDevices() > 3) {
+      REQUIRE(ResolveOptions(options).ok());
+      CHECK(options.device == device);
+    } else if (CudaVersions() == "none") {
+      CHECK_THAT(Refusal(options), StartsWith("--device: " + device + ": ") &&
+                                       Contains("built without CUDA") &&
+                                       Contains("docs/gpu.md") &&
+                                       Contains("--device cpu"));
+    } else if (CudaDevices() == 0) {
+      CHECK_THAT(Refusal(options), StartsWith("--device: " + device + ": ") &&
+                                       Contains("no GPU is found") &&
+                                       Contains("--device cpu"));
+    }
+  }
+  for (const std::string device : {"cuda:", "cuda:x", "cuda:-1", "cuda:1,2"}) {
+    CHECK_THAT(Refusal({.device = device}),
+               Contains("\"" + device + "\"; accepted: ") &&
+                   Contains("cuda:N is the GPU of number N"));
+  }
+}
+
+TEST_CASE("Trainers in the processor's memory want no GPU",
+          "[worker][options]") {
+  if (CudaDevices() == 0) return;
+  Options options{.trainer = "hogwild", .device = "cuda", .given = {"device"}};
+  CHECK_THAT(Refusal(options), Contains("--device cuda") &&
+                                   Contains("hogwild") &&
+                                   Contains("expected cpu"));
 }
 
 TEST_CASE("Values travel in a code that the trainer can have",
@@ -202,7 +233,7 @@ TEST_CASE("A worker takes the wire codes of the job", "[worker][options]") {
 TEST_CASE("bf16 is for processors that have it", "[worker][options]") {
   Options options;
   options.precision = "bf16";
-  if (CheckPrecision(Precision::kBf16).ok()) {
+  if (CheckPrecision(Precision::kBf16, Device()).ok()) {
     CHECK(ResolveOptions(options).ok());
   } else {
     CHECK_THAT(Refusal(options), StartsWith("--precision bf16: ") &&

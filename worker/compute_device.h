@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/device_queue.h"
+
+// What --device names: "cpu", "cuda" (the workers of a process take turns over
+// the GPUs), "cuda:1" (all on that one), or "auto": a GPU where there is one.
+namespace monsoon {
+
+// INVALID_ARGUMENT, after the flag's name: no such device, no driver, or this
+// program was built without CUDA.
+absl::Status CheckDevice(const std::string& device);
+// Without "auto". REQUIRES: CheckDevice.
+std::string ResolveDevice(const std::string& device);
+// A queue for worker `rank`, null for the processor. UNAVAILABLE: no such GPU,
+// or no driver. REQUIRES: resolved.
+absl::StatusOr<std::unique_ptr<DeviceQueue>> OpenDevice(
+    const std::string& device, int rank);
+
+}  // namespace monsoon

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/device_queue.h"
+#include "base/flat.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "models/kernels/gather.h"
+#include "models/model.h"
+#include "worker/training_loop.h"
+
+namespace monsoon {
+
+// Batches of a loader through a model on a device. The data set is copied there
+// where it takes at most half of the free memory, and batches are gathered by
+// the device; else the processor gathers the next ones while the device
+// computes. Steps are enqueued up to kAhead ahead of the device, and their
+// losses come when it has got there. One thread.
+class DeviceBatchSource final : public GradientSource {
+ public:
+  // Steps that may be under way.
+  static constexpr int kAhead = 8;
+
+  // All outlive the source; the model computes on `queue`, and was built for
+  // the loader's batch size and tail.
+  static absl::StatusOr<std::unique_ptr<DeviceBatchSource>> Make(
+      const Dataset& dataset, Loader& loader, Model& model, DeviceQueue& queue,
+      uint64_t first_draw);
+
+  int Next() override;
+  Losses Gradient(Flat& x, const GradientSink& sink) override;
+  Losses Rest() override;
+  absl::Status status() const override { return queue_.status(); }
+
+  bool is_resident() const { return !images_.empty(); }
+
+ private:
+  // A step that is under way, and what it reads and writes in page-locked
+  // memory.
+  struct Slot {
+    int count = 0;  // examples; 0: none is under way
+    uint64_t mark = 0;
+    Flat rows;    // int64_t, of a resident set
+    Flat input;   // else what Gather writes
+    Flat labels;  // int32_t
+    Flat score;   // a Score
+  };
+
+  DeviceBatchSource(const Dataset& dataset, Loader& loader, Model& model,
+                    DeviceQueue& queue, uint64_t first_draw)
+      : dataset_(dataset),
+        loader_(loader),
+        model_(model),
+        queue_(queue),
+        first_draw_(first_draw) {}
+
+  absl::Status PlaceDataset();
+  void MakeSlots();
+  // The batch comes to the device, or what it is gathered by.
+  void Send(const Slot& slot);
+  // The losses of a slot that has passed, which is free then.
+  Losses Take(Slot& slot);
+
+  const Dataset& dataset_;
+  Loader& loader_;
+  Model& model_;
+  DeviceQueue& queue_;
+  const uint64_t first_draw_;
+  // On the device, of a set that is there: bytes, and the rows of a batch.
+  Flat images_, labels_, rows_;
+  std::map<int, std::unique_ptr<GatherKernel>> gathers_;  // by count
+  std::array<Slot, kAhead> slots_;
+  uint64_t step_ = 0;  // whose slot is step_ % kAhead
+};
+
+}  // namespace monsoon
