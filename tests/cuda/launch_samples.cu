@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/cuda/launch_samples.h"
-
 #include "cuda/launch.h"
+#include "tests/cuda/launch_samples.h"
 
 namespace monsoon {
 namespace {
