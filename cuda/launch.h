@@ -45,27 +45,49 @@ __global__ void __launch_bounds__(kThreads) IndexKernel(int64_t n, Fn fn) {
   }
 }
 
-template <typename Sum, typename Term, typename Done>
+// kPerRow threads work on each row. A block's threads are dealt out row by row,
+// or column by column, so that neighbours have the same column of neighbouring
+// rows.
+template <typename Sum, int kPerRow, bool kByColumn, typename Term,
+          typename Done>
 __global__ void __launch_bounds__(kThreads)
     RowKernel(int64_t rows, int64_t columns, Term term, Done done) {
+  constexpr int kRows = kThreads / kPerRow;
+  constexpr int kStep = kByColumn ? kRows : 1;  // to the row's next thread
   // Raw, as shared memory runs no constructors.
   __shared__ alignas(16) unsigned char memory[kThreads * sizeof(Sum)];
   Sum* const sums = reinterpret_cast<Sum*>(memory);
-  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = kByColumn ? thread / kRows : thread % kPerRow;
+  const int among = kByColumn ? thread % kRows : thread / kPerRow;
+  for (int64_t first = int64_t{blockIdx.x} * kRows; first < rows;
+       first += int64_t{gridDim.x} * kRows) {
+    const int64_t row = first + among;
     Sum own;
-    for (int64_t c = threadIdx.x; c < columns; c += kThreads) {
-      own.Add(term(row, c));
+    if (row < rows) {
+      for (int64_t c = lane; c < columns; c += kPerRow) own.Add(term(row, c));
     }
-    sums[threadIdx.x] = own;
-    for (int span = kThreads / 2; span > 0; span /= 2) {
+    sums[thread] = own;
+    for (int span = kPerRow / 2; span > 0; span /= 2) {
       __syncthreads();
-      if (static_cast<int>(threadIdx.x) < span) {
-        sums[threadIdx.x].Add(sums[threadIdx.x + span]);
-      }
+      if (lane < span) sums[thread].Add(sums[thread + span * kStep]);
     }
-    if (threadIdx.x == 0) done(row, sums[0]);
+    if (lane == 0 && row < rows) done(row, sums[thread]);
     __syncthreads();
   }
+}
+
+template <typename Sum, int kPerRow, bool kByColumn, typename Term,
+          typename Done>
+void LaunchRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
+                Done done) {
+  if (rows == 0 || !queue.Enter()) return;
+  constexpr int64_t kRows = kThreads / kPerRow;
+  const int64_t blocks = std::min((rows + kRows - 1) / kRows, kMostBlocks);
+  RowKernel<Sum, kPerRow, kByColumn>
+      <<<static_cast<unsigned>(blocks), kThreads, 0, queue.stream()>>>(
+          rows, columns, term, done);
+  queue.Check(cudaGetLastError(), "launching a kernel");
 }
 
 }  // namespace cuda_launch
@@ -77,21 +99,6 @@ void ForIndex(CudaQueue& queue, int64_t n, Fn fn) {
   const int64_t blocks = std::min((n + kThreads - 1) / kThreads, kMostBlocks);
   IndexKernel<<<static_cast<unsigned>(blocks), kThreads, 0, queue.stream()>>>(
       n, fn);
-  queue.Check(cudaGetLastError(), "launching a kernel");
-}
-
-// done(row, sum of term(row, column) over all columns) for each row. Sum is a
-// value that begins as nothing and has Add(const Sum&), which may be any
-// associative operation; its order depends on `columns` alone.
-template <typename Sum, typename Term, typename Done>
-void ForRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
-             Done done) {
-  using namespace cuda_launch;
-  if (rows == 0 || !queue.Enter()) return;
-  const int64_t blocks = std::min(rows, kMostBlocks);
-  RowKernel<Sum>
-      <<<static_cast<unsigned>(blocks), kThreads, 0, queue.stream()>>>(
-          rows, columns, term, done);
   queue.Check(cudaGetLastError(), "launching a kernel");
 }
 
@@ -120,18 +127,20 @@ void ForIndex(CudaQueue& queue, int64_t n, Fn fn) {
   });
 }
 
-template <typename Sum, typename Term, typename Done>
-void ForRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
-             Done done) {
+namespace cuda_launch {
+
+template <typename Sum, int kPerRow, bool kByColumn, typename Term,
+          typename Done>
+void LaunchRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
+                Done done) {
   // In the order of the GPU's threads, so that what depends on it shows.
-  constexpr int64_t kThreads = 256;
   EnqueueOnHost(queue, [rows, columns, term, done] {
     for (int64_t row = 0; row < rows; ++row) {
-      std::vector<Sum> sums(kThreads);
+      std::vector<Sum> sums(kPerRow);
       for (int64_t c = 0; c < columns; ++c) {
-        sums[static_cast<size_t>(c % kThreads)].Add(term(row, c));
+        sums[static_cast<size_t>(c % kPerRow)].Add(term(row, c));
       }
-      for (size_t span = kThreads / 2; span > 0; span /= 2) {
+      for (size_t span = kPerRow / 2; span > 0; span /= 2) {
         for (size_t i = 0; i < span; ++i) sums[i].Add(sums[i + span]);
       }
       done(row, sums[0]);
@@ -139,6 +148,31 @@ void ForRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
   });
 }
 
+}  // namespace cuda_launch
+
 #endif
+
+// done(row, sum of term(row, column) over all columns) for each row. Sum is a
+// value that begins as nothing and has Add(const Sum&), which may be any
+// associative and commutative operation, and Add of what term gives, where that
+// is another type; the order of additions depends on `columns` alone.
+template <typename Sum, typename Term, typename Done>
+void ForRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
+             Done done) {
+  // Most threads of a block would have nothing to do in a short row.
+  if (columns <= 256) {
+    cuda_launch::LaunchRows<Sum, 32, false>(queue, rows, columns, term, done);
+  } else {
+    cuda_launch::LaunchRows<Sum, 256, false>(queue, rows, columns, term, done);
+  }
+}
+
+// The same where neighbours in memory are not a row's columns but equal columns
+// of neighbouring rows.
+template <typename Sum, typename Term, typename Done>
+void ForNeighbouringRows(CudaQueue& queue, int64_t rows, int64_t columns,
+                         Term term, Done done) {
+  cuda_launch::LaunchRows<Sum, 8, true>(queue, rows, columns, term, done);
+}
 
 }  // namespace monsoon

@@ -7,19 +7,21 @@
 
 namespace monsoon {
 
-// Makes a batch of examples of a data set that lies in a device's memory, as
-// Gather of data/dataset.h does on the processor.
+// The rows of a data set that a batch is made of, for devices that hold the
+// set: the numbers are those of Gather (data/dataset.h), bit for bit.
 class GatherKernel {
  public:
   static constexpr const char* kName = "gather";
   struct Spec {
     int64_t batch;
-    int64_t example_size;  // bytes, which are also the floats of an input
+    int64_t example_size;  // bytes of an image, floats of an input
   };
 
   virtual ~GatherKernel() = default;
-  // x [batch, example_size] = bytes of images [n, example_size] at `rows`
-  // [batch] / 255, y [batch] = labels [n] there.
+  // x[i] = image rows[i] / 255 (the nearest float), y[i] = its label, for each
+  // of `batch` rows. Images [n, example_size] and labels [n] are bytes, x
+  // [batch, example_size]. REQUIRES: 0 <= rows[i] < n; `images` are aligned to
+  // 4 bytes.
   virtual void Run(const uint8_t* images, const uint8_t* labels,
                    const int64_t* rows, float* x, int32_t* y) = 0;
 };

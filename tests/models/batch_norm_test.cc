@@ -10,56 +10,14 @@
 #include "base/random.h"
 #include "models/layers/layers.h"
 #include "tests/models/layer_bench.h"
+#include "tests/models/layer_cases.h"
 
 namespace monsoon {
 namespace {
 
-struct Moments {
-  double mean = 0, variance = 0;
-};
-
-// Of a channel of a batch, in double and two passes.
-Moments Measure(const At& x, int64_t batch, const Shape& s, int64_t c) {
-  Moments m;
-  const auto count = double(batch * s.height * s.width);
-  for (const bool second : {false, true}) {
-    double sum = 0;
-    for (int64_t i = 0; i < batch * s.height * s.width; ++i) {
-      const double v =
-          x(i / (s.height * s.width), c, i / s.width % s.height, i % s.width);
-      sum += second ? (v - m.mean) * (v - m.mean) : v;
-    }
-    (second ? m.variance : m.mean) = sum / count;
-  }
-  return m;
-}
-
-LayerCase BatchNormCase(std::string name, int64_t batch, Shape in,
-                        int64_t block) {
-  LayerCase test{
-      std::move(name), BatchNorm(), batch, in, block,
-      // Truncation is difference^2 / 6 times third derivatives of order 1,
-      // rounding of y about 1e-7 sqrt(outputs) / difference.
-      0.02f,
-      [batch](const At& x, const Shape& s, const Flat& p, int64_t n, int64_t c,
-              int64_t h, int64_t w) {
-        const Moments m = Measure(x, batch, s, c);
-        return p[c] * (x(n, c, h, w) - m.mean) / std::sqrt(m.variance + 1e-5) +
-               p[s.channels + c];
-      }};
-  test.tolerance = 1e-3;
-  return test;
-}
-
 TEST_CASE("Batch normalisation has the values and gradients of its equation",
           "[models]") {
-  CheckLayer(BatchNormCase("of vectors", 7, {3, 1, 1}, 1));
-  CheckLayer(BatchNormCase("of one image", 1, {3, 3, 7}, 1));
-  CheckLayer(BatchNormCase("of odd images", 3, {1, 7, 17}, 1));
-  CheckLayer(BatchNormCase("of many lanes", 2, {2, 3, 31}, 1));
-  CheckLayer(BatchNormCase("of blocks", 3, {16, 3, 3}, 8));
-  CheckLayer(BatchNormCase("of large blocks", 2, {32, 1, 7}, 16));
-  CheckLayer(BatchNormCase("of vectors in blocks", 5, {8, 1, 1}, 8));
+  for (const LayerCase& test : BatchNormCases()) CheckLayer(test);
 }
 
 TEST_CASE("The running statistics of batch normalisation move by momentum",

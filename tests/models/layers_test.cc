@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tests/models/layer_bench.h"
+#include "tests/models/layer_cases.h"
 
 namespace monsoon {
 namespace {
@@ -56,53 +57,8 @@ LayerCase ConvCase(std::string name, int64_t batch, Shape in, int64_t block,
       }};
 }
 
-LayerCase PoolCase(std::string name, int64_t batch, Shape in, int64_t block,
-                   int64_t size) {
-  return {std::move(name),
-          MaxPool(size),
-          batch,
-          in,
-          block,
-          0.01f,
-          [size](const At& x, const Shape&, const Flat&, int64_t n, int64_t c,
-                 int64_t h, int64_t w) {
-            double most = x(n, c, h * size, w * size);
-            for (int64_t k = 0; k < size * size; ++k) {
-              most = std::max(
-                  most, x(n, c, h * size + k / size, w * size + k % size));
-            }
-            return most;
-          }};
-}
-
-LayerCase ReluCase(std::string name, int64_t batch, Shape in, int64_t block) {
-  return {std::move(name),
-          Relu(),
-          batch,
-          in,
-          block,
-          0.01f,
-          [](const At& x, const Shape&, const Flat&, int64_t n, int64_t c,
-             int64_t h, int64_t w) { return std::max(0.0, x(n, c, h, w)); }};
-}
-
-LayerCase FlattenCase(std::string name, int64_t batch, Shape in,
-                      int64_t block) {
-  return {std::move(name),
-          Flatten(),
-          batch,
-          in,
-          block,
-          0.01f,
-          [](const At& x, const Shape& s, const Flat&, int64_t n, int64_t c,
-             int64_t, int64_t) {
-            const int64_t space = s.height * s.width;
-            return x(n, c / space, c % space / s.width, c % s.width);
-          }};
-}
-
 std::vector<LayerCase> Cases() {
-  std::vector<LayerCase> cases;
+  std::vector<LayerCase> cases = PlainCases();
   cases.push_back(DenseCase("dense 1x1", 1, {1, 1, 1}, 1));
   cases.push_back(DenseCase("dense of odd sizes", 3, {7, 1, 1}, 5));
   cases.push_back(DenseCase("dense over an image", 2, {3, 4, 5}, 9));
@@ -130,14 +86,6 @@ std::vector<LayerCase> Cases() {
                {.channels = 8, .kernel = 5, .stride = 2, .padding = 2}));
   cases.push_back(
       ConvCase("conv over the whole image", 2, {4, 3, 3}, 1, {.channels = 6}));
-  cases.push_back(ReluCase("relu", 3, {5, 3, 7}, 1));
-  cases.push_back(ReluCase("relu in blocks", 2, {16, 3, 2}, 8));
-  cases.push_back(PoolCase("pool", 2, {3, 4, 6}, 1, 2));
-  cases.push_back(PoolCase("pool that drops edges", 2, {2, 5, 7}, 1, 2));
-  cases.push_back(PoolCase("pool in blocks", 2, {16, 4, 4}, 8, 2));
-  cases.push_back(PoolCase("pool of 3, blocks, edges", 1, {8, 7, 8}, 8, 3));
-  cases.push_back(FlattenCase("flatten", 2, {3, 2, 4}, 1));
-  cases.push_back(FlattenCase("flatten of blocks", 2, {16, 3, 2}, 8));
   return cases;
 }
 
@@ -187,6 +135,41 @@ TEST_CASE("A tie in a pool goes to the first in row order", "[models]") {
   CHECK(bench.dx[1] == 0);
   CHECK(bench.dx[2] == 0);
   CHECK(bench.dx[3] == 0);
+}
+
+// A device that nobody has written kernels for.
+class Abacus final : public DeviceQueue {
+ public:
+  absl::string_view kind() const override { return "abacus"; }
+  std::string name() const override { return "abacus"; }
+  absl::Status status() const override { return {}; }
+  absl::Status Wait() override { return {}; }
+  uint64_t Mark() override { return 0; }
+  bool Passed(uint64_t) override { return true; }
+  absl::Status WaitFor(uint64_t) override { return {}; }
+  void* Allocate(size_t) override { return nullptr; }
+  void Deallocate(void*, size_t) override {}
+  void Copy(void*, const void*, size_t) override {}
+  void Zero(void*, size_t) override {}
+  MemoryResource& pinned() override { return HeapMemory(); }
+  int64_t FreeBytes() const override { return 0; }
+  std::unique_ptr<Recording> Record(absl::FunctionRef<void()>) override {
+    return nullptr;
+  }
+  void Replay(const Recording&) override {}
+  float Largest(const float*, int64_t) override { return 0; }
+  double Norm(const float*, int64_t) override { return 0; }
+  int64_t FirstNotFinite(const float*, int64_t) override { return -1; }
+};
+
+TEST_CASE("A device without a kernel is unimplemented", "[models]") {
+  Abacus abacus;
+  Placement place{.device = {&abacus}, .inputs = {{.shape = {1, 1, 4}}}};
+  place.output.shape = {1, 1, 4};
+  const auto built = Relu()->Build(place);
+  REQUIRE(built.status().code() == absl::StatusCode::kUnimplemented);
+  CHECK(built.status().message() ==
+        "no kernel relu for device \"abacus\"; it exists for: cpu");
 }
 
 }  // namespace

@@ -10,32 +10,13 @@
 
 #include "models/layers/layers.h"
 #include "tests/models/layer_bench.h"
+#include "tests/models/layer_cases.h"
 
 namespace monsoon {
 namespace {
 
-LayerCase AddCase(std::string name, int64_t batch, Shape shape, int64_t block,
-                  int64_t b_block) {
-  LayerCase test{std::move(name),
-                 Add(),
-                 batch,
-                 shape,
-                 block,
-                 0.5f,
-                 [](const At& x, const Shape& s, const Flat&, int64_t n,
-                    int64_t c, int64_t h, int64_t w) {
-                   return x(n, c, h, w) + x(n, s.channels + c, h, w);
-                 }};
-  test.more = {{shape, b_block}};
-  return test;
-}
-
 TEST_CASE("Add is the sum, whatever the orders of its inputs", "[models]") {
-  CheckLayer(AddCase("single numbers", 1, {1, 1, 1}, 1, 1));
-  CheckLayer(AddCase("plain", 3, {7, 3, 17}, 1, 1));
-  CheckLayer(AddCase("blocks", 2, {16, 3, 7}, 8, 8));
-  CheckLayer(AddCase("blocks and plain", 2, {16, 3, 7}, 8, 1));
-  CheckLayer(AddCase("plain and blocks", 1, {32, 1, 31}, 1, 16));
+  for (const LayerCase& test : AddCases()) CheckLayer(test);
 }
 
 TEST_CASE("Add refuses what has another shape", "[models]") {
@@ -43,26 +24,8 @@ TEST_CASE("Add refuses what has another shape", "[models]") {
         "cannot add 3x5x4 to 3x4x5; expected equal shapes");
 }
 
-LayerCase ConcatCase(std::string name, int64_t batch,
-                     std::vector<LayerCase::Input> inputs) {
-  LayerCase test{std::move(name),
-                 Concat(),
-                 batch,
-                 inputs[0].shape,
-                 inputs[0].block,
-                 0.5f,
-                 [](const At& x, const Shape&, const Flat&, int64_t n,
-                    int64_t c, int64_t h, int64_t w) { return x(n, c, h, w); }};
-  test.more.assign(inputs.begin() + 1, inputs.end());
-  return test;
-}
-
 TEST_CASE("Concat puts channels behind channels", "[models]") {
-  CheckLayer(ConcatCase("one input", 2, {{{3, 2, 3}, 1}}));
-  CheckLayer(ConcatCase("plain", 3, {{{1, 3, 7}, 1}, {{3, 3, 7}, 1}}));
-  CheckLayer(ConcatCase("blocks", 2, {{{16, 3, 2}, 8}, {{8, 3, 2}, 8}}));
-  CheckLayer(ConcatCase("mixed", 2,
-                        {{{8, 1, 7}, 8}, {{3, 1, 7}, 1}, {{16, 1, 7}, 16}}));
+  for (const LayerCase& test : ConcatCases()) CheckLayer(test);
 }
 
 TEST_CASE("Concat refuses images of another size", "[models]") {
@@ -71,34 +34,8 @@ TEST_CASE("Concat refuses images of another size", "[models]") {
         "heights and widths");
 }
 
-LayerCase AverageCase(std::string name, int64_t batch, Shape in, int64_t block,
-                      int64_t size) {
-  return {std::move(name),
-          size == 0 ? GlobalAveragePool() : AveragePool(size),
-          batch,
-          in,
-          block,
-          0.5f,
-          [size](const At& x, const Shape& s, const Flat&, int64_t n, int64_t c,
-                 int64_t h, int64_t w) {
-            const int64_t rows = size == 0 ? s.height : size;
-            const int64_t columns = size == 0 ? s.width : size;
-            double sum = 0;
-            for (int64_t i = 0; i < rows * columns; ++i) {
-              sum += x(n, c, h * rows + i / columns, w * columns + i % columns);
-            }
-            return sum / double(rows * columns);
-          }};
-}
-
 TEST_CASE("Average pooling is the mean of each window", "[models]") {
-  CheckLayer(AverageCase("of 1", 1, {1, 1, 1}, 1, 1));
-  CheckLayer(AverageCase("of 2", 3, {3, 4, 6}, 1, 2));
-  CheckLayer(AverageCase("of 3 that drops edges", 2, {2, 7, 17}, 1, 3));
-  CheckLayer(AverageCase("of blocks", 2, {16, 4, 7}, 8, 2));
-  CheckLayer(AverageCase("of large blocks", 1, {16, 3, 3}, 16, 2));
-  CheckLayer(AverageCase("of everything", 3, {7, 3, 31}, 1, 0));
-  CheckLayer(AverageCase("of everything in blocks", 2, {24, 7, 5}, 8, 0));
+  for (const LayerCase& test : AverageCases()) CheckLayer(test);
 }
 
 TEST_CASE("The mean of an image is in plain order", "[models]") {
@@ -175,45 +112,8 @@ TEST_CASE("Transposed convolution has PyTorch's sizes", "[models]") {
         "use larger images or another model");
 }
 
-LayerCase UpsampleCase(std::string name, int64_t batch, Shape in, int64_t block,
-                       UpsampleOptions k) {
-  return {std::move(name),
-          Upsample(k),
-          batch,
-          in,
-          block,
-          0.5f,
-          [k](const At& x, const Shape& s, const Flat&, int64_t n, int64_t c,
-              int64_t h, int64_t w) {
-            if (!k.bilinear) return x(n, c, h / k.scale, w / k.scale);
-            const double row =
-                std::max(0.0, (double(h) + 0.5) / double(k.scale) - 0.5);
-            const double column =
-                std::max(0.0, (double(w) + 0.5) / double(k.scale) - 0.5);
-            double sum = 0;
-            for (int64_t i = 0; i < s.height; ++i) {
-              for (int64_t j = 0; j < s.width; ++j) {
-                // Beyond the last pixel there is nothing to blend with.
-                const double down =
-                    std::min(row, double(s.height - 1)) - double(i);
-                const double right =
-                    std::min(column, double(s.width - 1)) - double(j);
-                sum += std::max(0.0, 1 - std::abs(down)) *
-                       std::max(0.0, 1 - std::abs(right)) * x(n, c, i, j);
-              }
-            }
-            return sum;
-          }};
-}
-
 TEST_CASE("Upsampling repeats or blends the pixels around", "[models]") {
-  CheckLayer(UpsampleCase("nearest of one pixel", 1, {1, 1, 1}, 1, {3, false}));
-  CheckLayer(UpsampleCase("nearest", 3, {3, 3, 7}, 1, {2, false}));
-  CheckLayer(UpsampleCase("nearest in blocks", 2, {8, 3, 2}, 8, {3, false}));
-  CheckLayer(UpsampleCase("bilinear of one pixel", 1, {1, 1, 1}, 1, {2, true}));
-  CheckLayer(UpsampleCase("bilinear", 3, {3, 3, 7}, 1, {2, true}));
-  CheckLayer(UpsampleCase("bilinear by 3", 2, {1, 7, 1}, 1, {3, true}));
-  CheckLayer(UpsampleCase("bilinear in blocks", 2, {16, 2, 3}, 16, {2, true}));
+  for (const LayerCase& test : UpsampleCases()) CheckLayer(test);
 }
 
 TEST_CASE("Bilinear upsampling gives the numbers of PyTorch", "[models]") {
@@ -226,27 +126,8 @@ TEST_CASE("Bilinear upsampling gives the numbers of PyTorch", "[models]") {
   for (int64_t i = 0; i < 12; ++i) CHECK(bench.y[i] == row[i % 6]);
 }
 
-LayerCase SoftmaxCase(std::string name, int64_t batch, Shape in,
-                      int64_t block) {
-  return {std::move(name), Softmax(), batch, in, block,
-          // The grid's logits differ by 0.05 and more; truncation is about
-          // difference^2 / 6.
-          0.01f,
-          [](const At& x, const Shape& s, const Flat&, int64_t n, int64_t c,
-             int64_t h, int64_t w) {
-            double sum = 0;
-            for (int64_t k = 0; k < s.channels; ++k) {
-              sum += std::exp(x(n, k, h, w) - x(n, c, h, w));
-            }
-            return 1 / sum;
-          }};
-}
-
 TEST_CASE("Softmax is a distribution over the channels", "[models]") {
-  CheckLayer(SoftmaxCase("of one", 1, {1, 1, 3}, 1));
-  CheckLayer(SoftmaxCase("of a vector", 3, {7, 1, 1}, 1));
-  CheckLayer(SoftmaxCase("of pixels", 2, {3, 3, 7}, 1));
-  CheckLayer(SoftmaxCase("of blocks", 2, {16, 3, 1}, 8));
+  for (const LayerCase& test : SoftmaxCases()) CheckLayer(test);
 }
 
 TEST_CASE("The layer softmax survives what overflows an exponential",

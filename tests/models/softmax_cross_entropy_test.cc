@@ -10,20 +10,34 @@
 
 #include "base/flat.h"
 #include "base/random.h"
+#include "tests/models/on_device.h"
 
 namespace monsoon {
 namespace {
 
+// Writes the gradient to dz, if that is not null.
+Score Run(const SoftmaxCrossEntropyKernel::Spec& spec,
+          const std::vector<float>& z, const std::vector<int32_t>& labels,
+          double smoothing, float* dz) {
+  auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(TestDevice(), spec);
+  REQUIRE(kernel.ok());
+  OnDevice<float> logits(z), gradient(z.size());
+  OnDevice<int32_t> there(labels);
+  OnDevice<Score> score(1);
+  (*kernel)->Run(logits.data(), there.data(), smoothing,
+                 dz == nullptr ? nullptr : gradient.data(), score.data());
+  const std::vector<float> found = gradient.Get();
+  if (dz != nullptr) std::copy(found.begin(), found.end(), dz);
+  return score.Get()[0];
+}
+
+// Of vectors.
 Score Run(const std::vector<float>& z, const std::vector<int32_t>& labels,
           float* dz) {
   const int64_t batch = labels.size();
   const int64_t classes = z.size() / batch;
-  auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
-      Device(), {.batch = batch, .logits = {.channels = classes}});
-  REQUIRE(kernel.ok());
-  Score score;
-  (*kernel)->Run(z.data(), labels.data(), /*smoothing=*/0, dz, &score);
-  return score;
+  return Run({.batch = batch, .logits = {.channels = classes}}, z, labels,
+             /*smoothing=*/0, dz);
 }
 
 TEST_CASE("Softmax loss and gradient are those computed by hand", "[models]") {
@@ -76,14 +90,10 @@ struct Pixels {
            k % block;
   }
   Score Run(double smoothing, float* dz) const {
-    auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
-        Device(), {.batch = kBatch,
-                   .logits = {kClasses, kHeight, kWidth},
-                   .block = block});
-    REQUIRE(kernel.ok());
-    Score score;
-    (*kernel)->Run(z.data(), labels.data(), smoothing, dz, &score);
-    return score;
+    return monsoon::Run({.batch = kBatch,
+                         .logits = {kClasses, kHeight, kWidth},
+                         .block = block},
+                        z, labels, smoothing, dz);
   }
 
   int64_t block;
@@ -135,13 +145,9 @@ TEST_CASE("A smoothed loss is least where the targets are", "[models]") {
   const double on = 0.9 + 0.1 / 4, off = 0.1 / 4;
   std::vector<float> z(4, static_cast<float>(std::log(off)));
   z[2] = static_cast<float>(std::log(on));
-  auto kernel = MakeKernel<SoftmaxCrossEntropyKernel>(
-      Device(), {.batch = 1, .logits = {.channels = 4}});
-  REQUIRE(kernel.ok());
-  const int32_t label = 2;
   std::array<float, 4> dz;
-  Score score;
-  (*kernel)->Run(z.data(), &label, 0.1, dz.data(), &score);
+  const Score score =
+      Run({.batch = 1, .logits = {.channels = 4}}, z, {2}, 0.1, dz.data());
   CHECK(score.loss_sum ==
         Approx(-on * std::log(on) - 3 * off * std::log(off)).epsilon(1e-6));
   for (const float g : dz) CHECK(g == Approx(0).margin(1e-7));

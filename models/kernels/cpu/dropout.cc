@@ -3,16 +3,10 @@
 
 #include <cmath>
 
+#include "models/kernels/dropout_draw.h"
+
 namespace monsoon {
 namespace {
-
-// A bijection of 32-bit numbers with little bias (multipliers: C. Wellons's
-// lowbias32). Unlike a stream, it vectorises and needs no memory for a mask.
-inline uint32_t Hash(uint32_t h) {
-  h = (h ^ (h >> 16)) * 0x7feb352du;
-  h = (h ^ (h >> 15)) * 0x846ca68bu;
-  return h ^ (h >> 16);
-}
 
 class CpuDropout final : public DropoutKernel {
  public:
@@ -28,8 +22,7 @@ class CpuDropout final : public DropoutKernel {
     const float factor = factor_;
 #pragma omp parallel for simd
     for (int64_t i = 0; i < size_; ++i) {
-      const uint32_t draw = Hash(Hash(static_cast<uint32_t>(i) ^ low) ^ high);
-      to[i] = draw >= threshold ? from[i] * factor : 0;
+      to[i] = DropoutDraw(i, low, high) >= threshold ? from[i] * factor : 0;
     }
   }
 

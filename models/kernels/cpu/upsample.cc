@@ -6,33 +6,10 @@
 #include <vector>
 
 #include "models/kernels/cpu/blocks.h"
+#include "models/kernels/upsample_taps.h"
 
 namespace monsoon {
 namespace {
-
-// A row or column of X that a row or column of Y is made from.
-struct Tap {
-  int64_t index;
-  float weight;
-};
-
-// `taps` for each of scale * size rows or columns of Y, one behind the other.
-std::vector<Tap> TapsOf(int64_t size, int64_t scale, bool bilinear) {
-  std::vector<Tap> taps;
-  for (int64_t i = 0; i < size * scale; ++i) {
-    if (!bilinear) {
-      taps.push_back({i / scale, 1});
-      continue;
-    }
-    const double at = std::max(
-        0.0, (static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5);
-    const auto first = static_cast<int64_t>(at);
-    const auto weight = static_cast<float>(at - static_cast<double>(first));
-    taps.push_back({first, 1 - weight});
-    taps.push_back({std::min(first + 1, size - 1), weight});
-  }
-  return taps;
-}
 
 // The block is a constant so that a pixel's channels stay in registers.
 template <int64_t kBlock>

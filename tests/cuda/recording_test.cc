@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels may be recorded: calls allocate nothing and wait for nothing, and a
+// replay does what the calls did.
+#include <catch2/catch.hpp>
+#include <functional>
+#include <vector>
+
+#include "models/kernels/gather.h"
+#include "models/kernels/softmax_cross_entropy.h"
+#include "tests/cuda/emulator/emulator.h"
+#include "tests/models/layer_bench.h"
+#include "tests/models/layer_cases.h"
+#include "tests/models/numbers.h"
+#include "tests/models/on_device.h"
+
+namespace monsoon {
+namespace {
+
+using Floats = std::vector<float>;
+
+// `enqueue` writes `outputs`, from what it leaves as it is.
+void CheckReplay(const std::function<void()>& enqueue,
+                 const std::vector<OnDevice<float>*>& outputs) {
+  DeviceQueue& queue = *TestDevice().queue;
+  queue.Record([] {});  // makes what recordings need
+  std::vector<Floats> direct;
+  const auto clear = [&] {
+    for (auto* output : outputs) output->Set(Floats(output->Get().size(), NAN));
+  };
+  clear();
+  const emulator::Counters before = emulator::counters();
+  enqueue();
+  CHECK(emulator::counters().allocations == before.allocations);
+  CHECK(emulator::counters().waits == before.waits);
+  for (auto* output : outputs) direct.push_back(output->Get());
+  clear();
+  const auto recording = queue.Record(enqueue);
+  REQUIRE(recording != nullptr);
+  for (int replay = 0; replay < 2; ++replay) {
+    clear();
+    queue.Replay(*recording);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Floats found = outputs[i]->Get();
+      CHECK(AllFinite(found));
+      CHECK(found == direct[i]);
+    }
+  }
+  CHECK(queue.status().ok());
+}
+
+Floats FloatsOf(const Flat& flat) {
+  return {flat.span().begin(), flat.span().end()};
+}
+
+// Forward and backward of a training pass. Statistics move with each, which
+// training does not read.
+void CheckLayerReplay(const LayerCase& test) {
+  INFO(test.name);
+  LayerBench bench(test);
+  Fill(bench);
+  OnDevice<float> x(FloatsOf(bench.x)), dy(FloatsOf(bench.dy));
+  OnDevice<float> w(FloatsOf(bench.w));
+  OnDevice<float> y(size_t(bench.y.size())), dx(size_t(bench.x.size()));
+  OnDevice<float> dw(size_t(bench.trainable));
+  Placement place = bench.place;
+  place.output.data = y.data();
+  place.output.gradient = dy.data();
+  int64_t at = 0;
+  for (Value& input : place.inputs) {
+    input.data = x.data() + at;
+    input.gradient = dx.data() + at;
+    at += place.batch * input.shape.size();
+  }
+  const auto op = *test.layer->Build(place);
+  DeviceQueue* const queue = place.device.queue;
+  Flat parameters = Flat::View(w.data(), bench.w.size(), queue);
+  Flat gradient = Flat::View(dw.data(), bench.trainable, queue);
+  const Pass pass{.x = parameters, .training = true, .draw = 3};
+  CheckReplay(
+      [&] {
+        op->Forward(pass);
+        op->Backward(pass, {gradient, 0.5f});
+      },
+      {&y, &dx, &dw});
+}
+
+TEST_CASE("A replay of a layer does what its calls did", "[cuda]") {
+  const auto all = {PlainCases(),    AddCases(),      ConcatCases(),
+                    AverageCases(),  UpsampleCases(), SoftmaxCases(),
+                    BatchNormCases()};
+  for (const auto& cases : all) {
+    for (const LayerCase& test : cases) CheckLayerReplay(test);
+  }
+  CheckLayerReplay(DropoutCase(0.5, 3, {5, 3, 7}));
+  CheckLayerReplay(SoftmaxCase("many channels", 2, {35, 1, 1}, 1));
+  CheckLayerReplay(AverageCase("a large window", 2, {8, 7, 9}, 8, 0));
+  CheckLayerReplay(BatchNormCase("in parts", 4, {3, 32, 31}, 3));
+}
+
+TEST_CASE("A replay of a loss does what its call did", "[cuda]") {
+  for (const int64_t batch : {3, 700}) {
+    const auto kernel = *MakeKernel<SoftmaxCrossEntropyKernel>(
+        TestDevice(), {.batch = batch, .logits = {.channels = 7}});
+    OnDevice<float> z(FloatsOf(Draw(batch * 7, 1)));
+    OnDevice<float> dz(size_t(batch) * 7);
+    OnDevice<int32_t> labels(std::vector<int32_t>(size_t(batch), 3));
+    // As floats of the same bits, to be cleared.
+    OnDevice<float> score(sizeof(Score) / sizeof(float));
+    CheckReplay(
+        [&] {
+          kernel->Run(z.data(), labels.data(), 0.1, dz.data(),
+                      reinterpret_cast<Score*>(score.data()));
+        },
+        {&dz, &score});
+  }
+}
+
+TEST_CASE("A replay gathers the rows that are asked for then", "[cuda]") {
+  const auto kernel =
+      *MakeKernel<GatherKernel>(TestDevice(), {.batch = 2, .example_size = 4});
+  OnDevice<uint8_t> images({0, 51, 102, 153, 255, 204, 153, 102, 1, 2, 3, 4});
+  OnDevice<uint8_t> labels({7, 8, 9});
+  OnDevice<int64_t> rows({0, 1});
+  OnDevice<float> x(8);
+  OnDevice<int32_t> y(2);
+  DeviceQueue& queue = *TestDevice().queue;
+  queue.Record([] {});
+  const int allocations = emulator::counters().allocations;
+  const auto recording = queue.Record([&] {
+    kernel->Run(images.data(), labels.data(), rows.data(), x.data(), y.data());
+  });
+  REQUIRE(recording != nullptr);
+  queue.Replay(*recording);
+  CHECK(emulator::counters().allocations == allocations);
+  CHECK(x.Get() == Floats{0, 0.2f, 0.4f, 0.6f, 1, 0.8f, 0.6f, 0.4f});
+  CHECK(y.Get() == std::vector<int32_t>{7, 8});
+  rows.Set({1, 0});
+  queue.Replay(*recording);
+  CHECK(x.Get() == Floats{1, 0.8f, 0.6f, 0.4f, 0, 0.2f, 0.4f, 0.6f});
+  CHECK(y.Get() == std::vector<int32_t>{8, 7});
+}
+
+}  // namespace
+}  // namespace monsoon
