@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/kernels/cpu/dense_ways.h"
+#include "tests/models/dense_product.h"
 #include "tests/models/numbers.h"
 
 namespace monsoon {
@@ -20,64 +21,6 @@ using MakeDense = std::unique_ptr<DenseKernel> (*)(const Spec&);
 
 std::unique_ptr<DenseKernel> MakeBf16(const Spec& spec) {
   return *MakeBf16Dense(spec);
-}
-
-constexpr double kTolerance = 2e-6;
-
-struct Product {
-  explicit Product(const Spec& s)
-      : x(Draw(s.batch * s.inputs, 1, s.precision)),
-        w(Draw(s.outputs * s.inputs, 2, s.precision)),
-        b(Draw(s.outputs, 3)),
-        dy(Draw(s.batch * s.outputs, 4, s.precision)),
-        y(Zeros(dy)),
-        dx(Zeros(x)),
-        dw(Zeros(w)),
-        db(Zeros(b)) {
-    for (int64_t n = 0; n < s.batch; ++n) {
-      for (int64_t o = 0; o < s.outputs; ++o) One(s, n, o);
-    }
-  }
-
-  static std::vector<double> Zeros(const Flat& like) {
-    return std::vector<double>(static_cast<size_t>(like.size()));
-  }
-
-  void One(const Spec& s, int64_t n, int64_t o) {
-    double sum = double{b[o]};
-    for (int64_t i = 0; i < s.inputs; ++i) {
-      sum += double{x[n * s.inputs + i]} * double{w[o * s.inputs + i]};
-    }
-    const int64_t at = n * s.outputs + o;
-    y[static_cast<size_t>(at)] = s.relu ? std::max(0.0, sum) : sum;
-    const double g = s.relu && sum <= 0 ? 0 : double{dy[at]};
-    db[static_cast<size_t>(o)] += g;
-    for (int64_t i = 0; i < s.inputs; ++i) {
-      const int64_t xi = n * s.inputs + i, wi = o * s.inputs + i;
-      dx[static_cast<size_t>(xi)] += g * double{w[wi]};
-      dw[static_cast<size_t>(wi)] += g * double{x[xi]};
-    }
-  }
-
-  Flat x, w, b, dy;
-  std::vector<double> y, dx, dw, db;
-};
-
-std::vector<Spec> OddSpecs(Precision precision = Precision::kFp32) {
-  std::vector<Spec> specs;
-  for (const int64_t batch : {1, 3, 7, 17, 33, 65}) {
-    for (const int64_t inputs : {1, 7, 16, 31, 33}) {
-      for (const int64_t outputs : {1, 6, 17, 31}) {
-        specs.push_back({batch, inputs, outputs, batch % 2 == 1});
-      }
-    }
-  }
-  // Where each of the three products is cut into parts.
-  specs.push_back({3, 2001, 7, true});
-  specs.push_back({261, 1650, 9, false});
-  specs.push_back({70, 450, 530, true});
-  for (Spec& spec : specs) spec.precision = precision;
-  return specs;
 }
 
 void Check(MakeDense make, const Spec& s) {
@@ -93,10 +36,10 @@ void Check(MakeDense make, const Spec& s) {
   kernel->Backward(expected.x.data(), y.data(), expected.w.data(), dy.data(),
                    dx.data(), {{dw}, 0}, {{db}, 0});
   // A single output may be the small sum of terms that are up to 1.
-  CHECK(Error(y, expected.y, /*least=*/1) < kTolerance);
-  CHECK(Error(dw, expected.dw) < kTolerance);
-  CHECK(Error(db, expected.db) < kTolerance);
-  CHECK(Error(dx, expected.dx) < kTolerance);
+  CHECK(Error(y, expected.y, /*least=*/1) < kDenseTolerance);
+  CHECK(Error(dw, expected.dw) < kDenseTolerance);
+  CHECK(Error(db, expected.db) < kDenseTolerance);
+  CHECK(Error(dx, expected.dx) < kDenseTolerance);
 }
 
 TEST_CASE("A dense layer in tiles computes what plain loops compute",
@@ -166,7 +109,8 @@ void CheckSink(MakeDense make, int64_t batch, float scale, float beta,
                    nullptr, {sink, kPlace}, {{db}, 0});
   CHECK(!keeper.is_twice);
   Flat& result = listens ? keeper.gradient : into;
-  CHECK(Error(result.Slice(kPlace, expected.w.size()), wanted) < kTolerance);
+  CHECK(Error(result.Slice(kPlace, expected.w.size()), wanted) <
+        kDenseTolerance);
 }
 
 TEST_CASE("A dense layer scales and adds as its sink says, and hands on once",
