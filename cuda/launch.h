@@ -13,7 +13,7 @@
 #include "base/element.h"
 #include "cuda/cuda_queue.h"
 
-// The two forms that kernels of our own have: a function of an index, and a sum
+// The forms that kernels of our own have: a function of an index, and a sum
 // over each row. What is handed in is copied to the GPU: functions capture
 // numbers and device pointers by value, never `this`.
 //

@@ -31,14 +31,14 @@ class Divisor {
 
   // REQUIRES: n >= 0.
   MONSOON_ELEMENT Result operator()(int64_t n) const {
-    int64_t quotient;
-    if (n <= INT32_MAX) {
-      const uint64_t product = static_cast<uint64_t>(n) * 2 * factor_;
-      quotient = static_cast<uint32_t>(product >> 32) >> shift_;
-    } else {
-      quotient = n / divisor_;
+    if (n > INT32_MAX) {
+      const int64_t quotient = n / divisor_;
+      return {quotient, n - quotient * divisor_};
     }
-    return {quotient, n - quotient * divisor_};
+    const auto low = static_cast<uint32_t>(n);
+    const uint64_t product = uint64_t{low * 2u} * factor_;
+    const uint32_t quotient = static_cast<uint32_t>(product >> 32) >> shift_;
+    return {quotient, low - quotient * static_cast<uint32_t>(divisor_)};
   }
   MONSOON_ELEMENT int64_t value() const { return divisor_; }
 
