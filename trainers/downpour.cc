@@ -32,6 +32,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "trainers/delta_trainer.h"
+#include "trainers/elements.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -86,17 +87,12 @@ class Downpour final : public Trainer {
     const float lr = r.lr();
     if (BackwardSums(r)) {
       if (IsLast(r)) return;  // the exchange overwrites x
-      ForEach([lr](float& x, float g) { x -= lr * g; }, r.x, Sum(r));
+      ForEach(SgdStep{lr}, r.x, Sum(r));
       return;
     }
     r.PrepareGradient();
     if (window_ == 1) return;
-    ForEach(
-        [lr, is_first = r.pending == 0](float& x, float& sum, float g) {
-          x -= lr * g;
-          sum = is_first ? g : sum + g;
-        },
-        r.x, Sum(r), r.gradient);
+    ForEach(SumGradient{lr, r.pending == 0}, r.x, Sum(r), r.gradient);
   }
 
   bool Due(const Replica& r) const override { return r.pending >= window_; }

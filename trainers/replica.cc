@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
 namespace {
@@ -59,9 +60,9 @@ Flat& Replica::TakeWay(float steps, int64_t in_mean) {
   Flat u = way.Slice(0, parameters_);
   const Flat here = x.Slice(0, parameters_);
   if (steps == 1) {
-    ForEach([](float& to, float xi) { to = xi - to; }, u, here);
+    ForEach(WayFrom{}, u, here);
   } else {
-    ForEach([steps](float& to, float xi) { to = (xi - to) / steps; }, u, here);
+    ForEach(WayPerStep{steps}, u, here);
   }
   return way;
 }
@@ -90,8 +91,7 @@ void Replica::PutStatistics(Flat& update, int64_t in_mean) {
   const Flat there = center_->Slice(center_->size() - count, count);
   const auto n = static_cast<float>(rules_.workers);
   const float updates = n / std::min(n, static_cast<float>(in_mean));
-  ForEach([n = updates](float& u, float s, float c) { u = (s - c) / n; }, to,
-          here, there);
+  ForEach(MeanWay{updates}, to, here, there);
 }
 
 void Replica::BeginStep() { lr_factor_ = rules_.schedule.Factor(epochs()); }
@@ -102,7 +102,7 @@ void Replica::PrepareGradient() {
     const double norm = Norm(parameters);
     if (norm > double{rules_.clip_norm}) {
       const auto scale = static_cast<float>(double{rules_.clip_norm} / norm);
-      ForEach([scale](float& g) { g *= scale; }, parameters);
+      ForEach(ScaleBy{scale}, parameters);
     }
   }
   if (rules_.weight_decay == 0 || optimizer_.takes_tensors()) return;
@@ -110,9 +110,7 @@ void Replica::PrepareGradient() {
     if (!tensor.is_weight) continue;
     Flat g = gradient.Slice(tensor.offset, tensor.size);
     const Flat weights = x.Slice(tensor.offset, tensor.size);
-    ForEach(
-        [decay = rules_.weight_decay](float& to, float w) { to += decay * w; },
-        g, weights);
+    ForEach(AddScaled{rules_.weight_decay}, g, weights);
   }
 }
 

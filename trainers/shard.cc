@@ -2,6 +2,7 @@
 #include "trainers/shard.h"
 
 #include "base/status_macros.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
 
@@ -33,7 +34,7 @@ bool Shard::Try(absl::FunctionRef<void()> change) {
 void Shard::RoundReply(Flat& reply) {
   if (reply_code == nullptr) return;
   if (lost_.empty()) lost_ = Flat(center.size());
-  ForEach([](float& lost) { lost = 0; }, lost_);
+  ForEach(SetTo{0}, lost_);
   coded_.resize(reply_code->bytes());
   reply_code->Encode(reply, lost_, absl::MakeSpan(coded_));
   // What is not finite is NaN now, and undone by whoever looks (Try).
