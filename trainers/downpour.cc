@@ -75,7 +75,9 @@ class Downpour final : public Trainer {
   }
 
   // The gradient form sums the window's gradients: backward itself writes the
-  // first and adds the last, so only those in between cost a pass.
+  // first and adds the last, so only those in between cost a pass. On a device
+  // a sink has to be the same at every step: there windows of several steps
+  // cost a pass each.
   GradientSink Sink(Replica& r) const override {
     if (!sends_gradients_) return r.BeginLocalStep();
     if (!BackwardSums(r)) return {r.gradient};
@@ -120,7 +122,9 @@ class Downpour final : public Trainer {
   bool IsLast(const Replica& r) const { return r.pending + 1 >= window_; }
   // Backward adds to the sum by itself: nobody needs the single gradient.
   bool BackwardSums(const Replica& r) const {
-    return !r.prepares_gradient() && (r.pending == 0 || IsLast(r));
+    if (r.prepares_gradient()) return false;
+    if (window_ > 1 && r.x.queue() != nullptr) return false;
+    return r.pending == 0 || IsLast(r);
   }
   // The window's gradients; a window of one step needs no memory of its own.
   Flat& Sum(Replica& r) const {

@@ -21,15 +21,17 @@ ParameterLayout OneTensor(int64_t size) {
 }  // namespace
 
 Replica::Replica(int rank, const ParameterLayout& layout,
-                 const Optimizer& optimizer, const LocalRules& rules)
+                 const Optimizer& optimizer, const LocalRules& rules,
+                 MemoryResource& memory)
     : worker(rank),
-      x(layout.size()),
-      gradient(layout.size()),
+      x(layout.size(), memory),
+      gradient(layout.size(), memory),
+      memory_(memory),
       optimizer_(optimizer),
       rules_(rules),
       parameters_(layout.parameters()),
-      slots_(layout.size()),
-      optimizer_slots_(parameters_),
+      slots_(layout.size(), memory),
+      optimizer_slots_(parameters_, memory),
       center_(std::make_shared<Flat>()) {
   for (const TensorSpec& tensor : layout.tensors()) {
     if (tensor.kind == TensorKind::kStatistic) continue;
@@ -46,7 +48,7 @@ const Flat& Replica::center() const { return *center_; }
 void Replica::KeepCenter(const Flat& center) {
   const bool reusable =
       center_.use_count() == 1 && center_->size() == center.size();
-  if (!reusable) center_ = std::make_shared<Flat>(center.size());
+  if (!reusable) center_ = std::make_shared<Flat>(center.size(), memory_);
   center_->CopyFrom(center);
 }
 
@@ -72,7 +74,8 @@ void Replica::DropX() {
 }
 
 void Replica::Rest() {
-  if (!saves_memory_ || center_->size() != x.size()) return;
+  if (!saves_memory_ || x.queue() != nullptr) return;
+  if (center_->size() != x.size()) return;
   const absl::Span<const char> here = AsBytes(std::as_const(x).span());
   if (std::memcmp(here.data(), center_->data(), here.size()) != 0) return;
   rests_without_x_ = true;
@@ -116,7 +119,7 @@ void Replica::PrepareGradient() {
 
 GradientSink Replica::BeginLocalStep() {
   if (prepares_gradient()) return {gradient};
-  if (optimizer_.is_plain_sgd()) return {x, -lr(), 1};
+  if (folds_step()) return {x, -lr(), 1};
   optimizer_.Begin(optimizer_slots_);
   stepped_ = 0;
   touches_.assign(1, x.data());
@@ -136,7 +139,7 @@ void Replica::Take(int64_t offset, const Flat& range) {
 
 void Replica::EndLocalStep() {
   if (!prepares_gradient()) {
-    MONSOON_CHECK(optimizer_.is_plain_sgd() || stepped_ == parameters_,
+    MONSOON_CHECK(folds_step() || stepped_ == parameters_,
                   "backward handed on every range of the gradient once");
     return;
   }
@@ -183,7 +186,7 @@ absl::Status Replica::Load(Reader& reader) {
   lr_factor_ = static_cast<float>(factor);
   RETURN_IF_ERROR(reader.Floats(x));
   center_ = std::make_shared<Flat>();
-  RETURN_IF_ERROR(reader.Floats(*center_));
+  RETURN_IF_ERROR(reader.Floats(*center_, memory_));
   RETURN_IF_ERROR(slots_.Load(reader));
   return optimizer_slots_.Load(reader);
 }

@@ -7,6 +7,14 @@
 #include "base/status_macros.h"
 
 namespace monsoon {
+namespace {
+
+// Wherever the vector lies.
+float At(const Flat& values, int64_t i) {
+  return values.Slice(i, 1).ToHost()[0];
+}
+
+}  // namespace
 
 absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   Step step;
@@ -41,11 +49,11 @@ void TrainingLoop::Charge(TraceKind kind, absl::Duration& into) {
 }
 
 absl::Status TrainingLoop::CheckEnd() const {
-  const int64_t bad = FirstNotFinite(replica_.x.span());
+  const int64_t bad = FirstNotFinite(replica_.x);
   if (bad < 0) return absl::OkStatus();
   return absl::OutOfRangeError(absl::StrCat(
       "training diverged: parameter ", bad, " of worker ", replica_.worker,
-      " is ", replica_.x[bad], " at its last step ", replica_.step,
+      " is ", At(replica_.x, bad), " at its last step ", replica_.step,
       "; lower --lr (now ", replica_.optimizer().lr(), ")"));
 }
 
@@ -57,8 +65,8 @@ absl::Status TrainingLoop::Exchange() {
     const Flat* suspects[] = {&replica_.x, &replica_.gradient,
                               &replica_.center()};
     for (const Flat* suspect : suspects) {
-      const int64_t at = FirstNotFinite(suspect->span());
-      if (at >= 0) return Diverged("the update", (*suspect)[at]);
+      const int64_t at = FirstNotFinite(*suspect);
+      if (at >= 0) return Diverged("the update", At(*suspect, at));
     }
   }
   if (absl::IsOutOfRange(status)) {  // a server, or the trainer, says why
