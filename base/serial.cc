@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/device_queue.h"
 #include "base/status_macros.h"
 
 namespace monsoon {
@@ -24,6 +25,7 @@ void Writer::String(absl::string_view value) {
 }
 
 void Writer::Floats(const Flat& values) {
+  if (values.queue() != nullptr) return Floats(values.ToHost());
   Int(values.size());
   bytes_.append(reinterpret_cast<const char*>(values.data()),
                 static_cast<size_t>(values.size()) * sizeof(float));
@@ -72,7 +74,7 @@ absl::Status Reader::String(std::string& value) {
   return absl::OkStatus();
 }
 
-absl::Status Reader::Floats(Flat& values) {
+absl::Status Reader::Floats(Flat& values, MemoryResource& memory) {
   int64_t count = 0;
   RETURN_IF_ERROR(Int(count));
   if (!values.empty() && count != values.size()) {
@@ -87,8 +89,12 @@ absl::Status Reader::Floats(Flat& values) {
   }
   const size_t bytes = static_cast<size_t>(count) * sizeof(float);
   RETURN_IF_ERROR(Take(bytes, "a vector", taken));
-  if (values.empty()) values = Flat(count);
-  if (bytes > 0) std::memcpy(values.data(), taken.data(), bytes);
+  if (values.empty()) values = Flat(count, memory);
+  if (values.queue() != nullptr) {
+    values.queue()->Copy(values.data(), taken.data(), bytes);
+  } else if (bytes > 0) {
+    std::memcpy(values.data(), taken.data(), bytes);
+  }
   return absl::OkStatus();
 }
 

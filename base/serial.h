@@ -12,7 +12,8 @@
 namespace monsoon {
 
 // Builds the bytes of a saved state: fixed-width little-endian numbers, and
-// strings and floats behind their length. Not thread-safe.
+// strings and floats behind their length. What lies on a device comes by way of
+// the host: from one that has failed, it is unknown. Not thread-safe.
 class Writer {
  public:
   void Int(int64_t value);
@@ -39,8 +40,9 @@ class Reader {
   absl::Status Int(int64_t& value);
   absl::Status Double(double& value);
   absl::Status String(std::string& value);
-  // Resizes an empty `values`; else the size must be the same.
-  absl::Status Floats(Flat& values);
+  // An empty `values` is made anew, of `memory`; else the size must be the
+  // same.
+  absl::Status Floats(Flat& values, MemoryResource& memory = HeapMemory());
   absl::Status Counts(std::map<int64_t, int64_t>& counts);
   // Everything was read.
   absl::Status End() const;

@@ -233,7 +233,9 @@ std::unique_ptr<DeviceQueue::Recording> CudaQueue::Record(
              "beginning to record")) {
     return nullptr;
   }
+  is_recording_ = true;
   enqueue();
+  is_recording_ = false;
   // Even where an enqueued work failed, the stream has to leave that state.
   const cudaError_t ended = cudaStreamEndCapture(stream_, &graph);
   if (Check(ended, "recording")) {

@@ -57,6 +57,8 @@ class CudaQueue final : public DeviceQueue {
   // the calling thread's.
   bool Enter();
   bool ok() const { return status_.ok(); }
+  // Works are recorded now, not done.
+  bool is_recording() const { return is_recording_; }
   // Each true where the call succeeded; else the queue has failed, and says
   // that it was at `what`.
   bool Check(cudaError_t result, absl::string_view what);
@@ -82,6 +84,7 @@ class CudaQueue final : public DeviceQueue {
   cublasLtHandle_t cublaslt_ = nullptr;
   cudnnHandle_t cudnn_ = nullptr;
   void* workspace_ = nullptr;
+  bool is_recording_ = false;
   uint64_t marks_ = 0;
   // Of mark m at m % kMarks: a later one says as much.
   std::array<cudaEvent_t, kMarks> events_ = {};

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -106,18 +108,47 @@ void ForIndex(CudaQueue& queue, int64_t n, Fn fn) {
 
 #define MONSOON_ELEMENT_LAMBDA
 
+// A work of the host. What is recorded is kept for good, as nobody says when
+// the last replay was, and so is what a failed queue never comes to; the rest
+// until it is done. Works of any threads.
+class HostWork {
+ public:
+  static HostWork* Keep(std::function<void()> work, bool for_good) {
+    auto made = std::make_unique<HostWork>();
+    made->work_ = std::move(work);
+    made->for_good_ = for_good;
+    const std::lock_guard lock(All().mu);
+    return All().works.emplace(made.get(), std::move(made)).first->first;
+  }
+  static void Run(void* kept) {
+    auto* const work = static_cast<HostWork*>(kept);
+    work->work_();
+    if (work->for_good_) return;
+    const std::lock_guard lock(All().mu);
+    All().works.erase(work);
+  }
+
+ private:
+  struct Works {
+    std::mutex mu;
+    std::unordered_map<HostWork*, std::unique_ptr<HostWork>> works;
+  };
+  // Never destroyed: queues may outlive it.
+  static Works& All() {
+    static Works& works = *std::make_unique<Works>().release();
+    return works;
+  }
+
+  std::function<void()> work_;
+  bool for_good_ = false;
+};
+
 // Runs `work` in the order of the stream, as often as a recording is replayed.
 inline void EnqueueOnHost(CudaQueue& queue, std::function<void()> work) {
   if (!queue.Enter()) return;
-  // Kept for good: nobody says when the last replay was.
-  static thread_local std::vector<std::unique_ptr<std::function<void()>>> kept;
-  kept.push_back(std::make_unique<std::function<void()>>(std::move(work)));
-  queue.Check(
-      cudaLaunchHostFunc(
-          queue.stream(),
-          [](void* fn) { (*static_cast<std::function<void()>*>(fn))(); },
-          kept.back().get()),
-      "launching a kernel");
+  HostWork* const kept = HostWork::Keep(std::move(work), queue.is_recording());
+  queue.Check(cudaLaunchHostFunc(queue.stream(), &HostWork::Run, kept),
+              "launching a kernel");
 }
 
 template <typename Fn>

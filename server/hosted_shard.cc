@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutant.h"
 #include "base/status_macros.h"
+#include "trainers/elements.h"
+#include "trainers/server_elements.h"
 
 namespace monsoon {
 namespace {
@@ -212,8 +214,7 @@ absl::Status HostedShard::Admit(const Update& update, float largest) {
   }
   if (discount != 1) {
     if (discounted_.empty()) discounted_ = Flat(size_);
-    ForEach([discount](float& to, float from) { to = discount * from; },
-            discounted_, update.value);
+    ForEach(Discounted{discount}, discounted_, update.value);
   }
   const Update worth{discount == 1 ? update.value : discounted_,
                      update.weight,
@@ -395,17 +396,13 @@ Flat& HostedShard::Lost(const Request& request, const Flat& values) {
   const bool is_kept = &values == &shard_.center && request.worker() >= 0;
   if (is_kept) return shard_.slot("reply_residual");
   if (lost_.empty()) lost_ = Flat(size_);
-  ForEach([](float& lost) { lost = 0; }, lost_);
+  ForEach(SetTo{0}, lost_);
   return lost_;
 }
 
 void HostedShard::Forget(const Flat& values, Flat& lost) const {
   if (bound_ < kLargestHalf) return;
-  ForEach(
-      [](float& l, float v) {
-        if (!(std::abs(v) < kLargestHalf)) l = 0;
-      },
-      lost, values);
+  ForEach(ForgetLarge{kLargestHalf}, lost, values);
 }
 
 pb::ExchangeReply HostedShard::ReplyHead(const ExchangeCall& call) const {

@@ -5,6 +5,8 @@
 
 #include "base/mutant.h"
 #include "base/status_macros.h"
+#include "trainers/elements.h"
+#include "trainers/server_elements.h"
 
 namespace monsoon {
 
@@ -38,13 +40,11 @@ Update Round::Mean(double progress) {
     });
   }
   if (mean_.empty()) mean_ = Flat(size_);
-  ForEach([](float& m) { m = 0; }, mean_);
+  ForEach(SetTo{0}, mean_);
   double weight = 0, lr_factor = 0;
   int64_t staleness = 0, local_steps = 0, samples = 0;
   for (auto push = pushes_.begin(); push != end; ++push) {
-    ForEach([w = static_cast<float>(push->weight)](float& sum,
-                                                   float u) { sum += w * u; },
-            mean_, push->value);
+    ForEach(AddScaled{static_cast<float>(push->weight)}, mean_, push->value);
     weight += push->weight;
     lr_factor += push->weight * push->lr_factor;
     staleness = std::max(staleness, push->staleness);
@@ -52,7 +52,7 @@ Update Round::Mean(double progress) {
     samples += push->samples;
   }
   const auto total = static_cast<float>(weight);
-  ForEach([total](float& m) { m /= total; }, mean_);
+  ForEach(DivideBy{total}, mean_);
   return {.value = mean_,
           .weight = total,
           .worker = static_cast<int>(pushes_[used_ - 1].worker),

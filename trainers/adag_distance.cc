@@ -21,6 +21,7 @@
 // Departs:  the thesis has both forms, with k (there ADAG-AGN) and without; the
 //           first is the default. A last window is divided by its own steps.
 #include "trainers/delta_trainer.h"
+#include "trainers/server_elements.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -47,12 +48,7 @@ class AdagDistance final : public DeltaTrainer {
     Flat c = shard.center.Slice(0, shard.parameters);
     const Flat u = update.value.Slice(0, shard.parameters);
     const Flat seen = shard.seen(update.worker).Slice(0, shard.parameters);
-    ForEach(
-        [gamma = gamma_](float& ci, float ui, float from) {
-          const float way = ci - from;
-          ci += ui / (1 + way * way / gamma);
-        },
-        c, u, seen);
+    ForEach(FadeByDistance{gamma_}, c, u, seen);
     AddStatistics(update, shard);
   }
 

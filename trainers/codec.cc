@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
 namespace {
@@ -325,7 +326,7 @@ class TopKCodec final : public Codec {
   }
 
   void Write(const Flat& values, Flat& residual, char* to) const override {
-    ForEach([](float& r, float v) { r += v; }, residual, values);
+    ForEach(AddUpdate{}, residual, values);
     const int64_t size = values.size();
     const int64_t k = Kept(size);
     const uint32_t threshold = Threshold(residual, k);
@@ -385,12 +386,7 @@ void Codec::Encode(const Flat& values, Flat& residual,
     return Write(values, residual, to.data());
   }
   Flat sent = Flat::View(AsFloats(to).data(), n);
-  ForEach(
-      [](float& s, float& r, float v) {
-        s = v + r;
-        r = 0;
-      },
-      sent, residual, values);
+  ForEach(SendAll{}, sent, residual, values);
 }
 
 absl::Status Codec::Decode(absl::Span<const char> from, Flat& values) const {

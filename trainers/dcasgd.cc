@@ -22,9 +22,9 @@
 //           authors'
 //           code it starts as zeros, so that every worker's first correction is
 //           wrong there.
-#include <cmath>
 
 #include "trainers/gradient_trainer.h"
+#include "trainers/server_elements.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -61,20 +61,9 @@ class DcAsgd final : public GradientTrainer {
     const Flat s = shard.seen(update.worker).Slice(0, shard.parameters);
     if (adaptive_) {
       Flat q = shard.slot("squares").Slice(0, shard.parameters);
-      ForEach(
-          [lr, lambda = lambda_, decay = decay_](float& ci, float& qi, float gi,
-                                                 float si) {
-            qi = decay * qi + (1 - decay) * gi * gi;
-            const float strength = lambda / std::sqrt(qi + 1e-7f);
-            ci -= lr * (gi + strength * gi * gi * (ci - si));
-          },
-          c, q, g, s);
+      ForEach(CompensateDelayAdaptively{lr, lambda_, decay_}, c, q, g, s);
     } else {
-      ForEach(
-          [lr, lambda = lambda_](float& ci, float gi, float si) {
-            ci -= lr * (gi + lambda * gi * gi * (ci - si));
-          },
-          c, g, s);
+      ForEach(CompensateDelay{lr, lambda_}, c, g, s);
     }
     AddStatistics(update, shard);
   }

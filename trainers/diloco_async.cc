@@ -24,6 +24,7 @@
 #include <cmath>
 
 #include "trainers/delta_trainer.h"
+#include "trainers/server_elements.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -56,17 +57,7 @@ class DiLoCoAsync final : public DeltaTrainer {
     const Flat d = update.value.Slice(0, shard.parameters);
     Flat b = shard.slot("buffer").Slice(0, shard.parameters);
     Flat m = shard.slot("momentum").Slice(0, shard.parameters);
-    ForEach(
-        [closes, n, part, beta = momentum_, lr = lr_](float& ci, float& bi,
-                                                      float& mi, float di) {
-          bi += di;
-          if (closes) {
-            mi = beta * mi + bi / n;
-            bi = 0;
-          }
-          ci += lr * (part * beta * mi + di / n);
-        },
-        c, b, m, d);
+    ForEach(DelayedNesterov{closes, n, part, momentum_, lr_}, c, b, m, d);
     AddStatistics(update, shard);
   }
   Traits traits() const override {

@@ -32,6 +32,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "trainers/delta_trainer.h"
+#include "trainers/elements.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -74,7 +75,9 @@ class Downpour final : public Trainer {
   }
 
   // The gradient form sums the window's gradients: backward itself writes the
-  // first and adds the last, so only those in between cost a pass.
+  // first and adds the last, so only those in between cost a pass. On a device
+  // a sink has to be the same at every step: there windows of several steps
+  // cost a pass each.
   GradientSink Sink(Replica& r) const override {
     if (!sends_gradients_) return r.BeginLocalStep();
     if (!BackwardSums(r)) return {r.gradient};
@@ -86,17 +89,12 @@ class Downpour final : public Trainer {
     const float lr = r.lr();
     if (BackwardSums(r)) {
       if (IsLast(r)) return;  // the exchange overwrites x
-      ForEach([lr](float& x, float g) { x -= lr * g; }, r.x, Sum(r));
+      ForEach(SgdStep{lr}, r.x, Sum(r));
       return;
     }
     r.PrepareGradient();
     if (window_ == 1) return;
-    ForEach(
-        [lr, is_first = r.pending == 0](float& x, float& sum, float g) {
-          x -= lr * g;
-          sum = is_first ? g : sum + g;
-        },
-        r.x, Sum(r), r.gradient);
+    ForEach(SumGradient{lr, r.pending == 0}, r.x, Sum(r), r.gradient);
   }
 
   bool Due(const Replica& r) const override { return r.pending >= window_; }
@@ -124,7 +122,9 @@ class Downpour final : public Trainer {
   bool IsLast(const Replica& r) const { return r.pending + 1 >= window_; }
   // Backward adds to the sum by itself: nobody needs the single gradient.
   bool BackwardSums(const Replica& r) const {
-    return !r.prepares_gradient() && (r.pending == 0 || IsLast(r));
+    if (r.prepares_gradient()) return false;
+    if (window_ > 1 && r.x.queue() != nullptr) return false;
+    return r.pending == 0 || IsLast(r);
   }
   // The window's gradients; a window of one step needs no memory of its own.
   Flat& Sum(Replica& r) const {

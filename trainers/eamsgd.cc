@@ -17,6 +17,7 @@
 //           over memory more than a fused local step.
 // Departs:  as aeasgd. The exchange does not touch v, as in the authors' code.
 #include "trainers/elastic_trainer.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
 namespace {
@@ -35,8 +36,7 @@ class Eamsgd final : public ElasticTrainer {
     return traits;
   }
   void BeforeGradient(Replica& r) const override {
-    ForEach([delta = momentum_](float& x, float v) { x += delta * v; }, r.x,
-            r.slot("velocity"));
+    ForEach(AddScaled{momentum_}, r.x, r.slot("velocity"));
   }
   GradientSink Sink(Replica& r) const override { return {r.gradient}; }
   void AfterGradient(Replica& r) const override {
@@ -45,12 +45,7 @@ class Eamsgd final : public ElasticTrainer {
     Flat v = r.slot("velocity").Slice(0, r.parameters());
     const Flat g = r.gradient.Slice(0, r.parameters());
     // x has looked ahead: what is left of the way x + v is -lr*g.
-    ForEach(
-        [delta = momentum_, lr = r.lr()](float& xi, float& vi, float gi) {
-          vi = delta * vi - lr * gi;
-          xi -= lr * gi;
-        },
-        x, v, g);
+    ForEach(EamsgdStep{momentum_, r.lr()}, x, v, g);
   }
 
  private:

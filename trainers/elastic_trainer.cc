@@ -3,6 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "trainers/elements.h"
+#include "trainers/server_elements.h"
 
 namespace monsoon {
 namespace {
@@ -31,25 +33,19 @@ ElasticTrainer::ElasticTrainer(Hyperparameters& hyper)
 absl::Status ElasticTrainer::Exchange(Replica& r, Link& link) const {
   Flat& elastic = r.gradient;
   RETURN_IF_ERROR(link.PushPull(r.x, elastic));
-  ForEach([](float& x, float e) { x -= e; }, r.x, elastic);
+  ForEach(MoveBack{}, r.x, elastic);
   return absl::OkStatus();
 }
 
 void ElasticTrainer::Apply(const Update& update, Shard& shard) const {
   Flat& elastic = Elastic(update, shard);
   if (shard.reply_code == nullptr) {
-    ForEach(
-        [alpha = alpha_](float& e, float& c, float x) {
-          e = alpha * (x - c);
-          c += e;
-        },
-        elastic, shard.center, update.value);
+    ForEach(ElasticMove{alpha_}, elastic, shard.center, update.value);
     return;
   }
-  ForEach([alpha = alpha_](float& e, float c, float x) { e = alpha * (x - c); },
-          elastic, shard.center, update.value);
+  ForEach(ElasticDifference{alpha_}, elastic, shard.center, update.value);
   shard.RoundReply(elastic);
-  ForEach([](float& c, float e) { c += e; }, shard.center, elastic);
+  ForEach(AddUpdate{}, shard.center, elastic);
 }
 
 const Flat& ElasticTrainer::Reply(const Update& update, Shard& shard) const {

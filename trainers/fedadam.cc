@@ -13,9 +13,10 @@
 //           shard.center; [P] float32. See Federated for the rest.
 // Units:    tau in parameters: how far a step may be amplified.
 // Departs:  none: without bias correction, as in the paper.
-#include <cmath>
 
+#include "trainers/elements.h"
 #include "trainers/federated.h"
+#include "trainers/server_elements.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -47,30 +48,16 @@ class FedAdam final : public Federated {
     Flat m = shard.slot("mean").Slice(0, shard.parameters);
     Flat v = shard.slot("squares").Slice(0, shard.parameters);
     double& rounds = shard.slots.number("rounds");
-    if (rounds == 0) ForEach([t = tau_](float& vi) { vi = t * t; }, v);
+    if (rounds == 0) ForEach(SetTo{tau_ * tau_}, v);
     rounds += 1;
     if (rule_ == "adagrad") {
-      ForEach([](float& vi, float di) { vi += di * di; }, v, d);
+      ForEach(AddSquare{}, v, d);
     } else if (rule_ == "adam") {
-      ForEach([b = beta2_](float& vi,
-                           float di) { vi = b * vi + (1 - b) * di * di; },
-              v, d);
+      ForEach(MeanSquare{beta2_}, v, d);
     } else {
-      ForEach(
-          [b = beta2_](float& vi, float di) {
-            const float square = di * di;
-            const float sign = vi > square ? 1.0f : (vi < square ? -1.0f : 0);
-            vi -= (1 - b) * square * sign;
-          },
-          v, d);
+      ForEach(YogiSquare{beta2_}, v, d);
     }
-    ForEach(
-        [b = beta1_, lr = lr_, tau = tau_](float& ci, float& mi, float vi,
-                                           float di) {
-          mi = b * mi + (1 - b) * di;
-          ci += lr * mi / (std::sqrt(vi) + tau);
-        },
-        c, m, v, d);
+    ForEach(FedAdamStep{beta1_, lr_, tau_}, c, m, v, d);
     AddStatistics(update, shard);
   }
 

@@ -9,6 +9,7 @@
 //           worker pulled it; [P] float32. See Federated for the rest.
 // Units:    mu in 1 / rate.
 // Departs:  as fedavg; clipping and weight decay are applied to g alone.
+#include "trainers/elements.h"
 #include "trainers/federated.h"
 
 namespace monsoon {
@@ -31,8 +32,7 @@ class FedProx final : public Federated {
     Flat g = r.gradient.Slice(0, r.parameters());
     const Flat x = r.x.Slice(0, r.parameters());
     const Flat c = r.center().Slice(0, r.parameters());
-    ForEach([mu = mu_](float& gi, float xi, float ci) { gi += mu * (xi - ci); },
-            g, x, c);
+    ForEach(PullToCenter{mu_}, g, x, c);
     r.Step();
   }
 

@@ -32,6 +32,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "trainers/delta_trainer.h"
+#include "trainers/server_elements.h"
 #include "trainers/server_rule.h"
 
 namespace monsoon {
@@ -75,23 +76,13 @@ class Gem final : public DeltaTrainer {
     const Flat d = update.value.Slice(0, shard.parameters);
     const Flat s = shard.seen(update.worker).Slice(0, shard.parameters);
     Flat m = shard.slot("proxy", update.worker).Slice(0, shard.parameters);
+    const GemFactor factor{kappa_, epsilon_, clamp_min_, clamp_max_};
     // What the worker itself moved last, where that counts as motion.
     if (counts_own_) {
       Flat own = shard.slot("own", update.worker).Slice(0, shard.parameters);
-      ForEach(
-          [this](float& ci, float& mi, float& oi, float di, float si) {
-            mi = mu_ * mi + di;
-            oi = Factor(mi, ci - (si - oi), di) * di;
-            ci += oi;
-          },
-          c, m, own, d, s);
+      ForEach(GemMoveWithOwn{mu_, factor}, c, m, own, d, s);
     } else {
-      ForEach(
-          [this](float& ci, float& mi, float di, float si) {
-            mi = mu_ * mi + di;
-            ci += Factor(mi, ci - si, di) * di;
-          },
-          c, m, d, s);
+      ForEach(GemMove{mu_, factor}, c, m, d, s);
     }
     AddStatistics(update, shard);
   }
@@ -100,11 +91,6 @@ class Gem final : public DeltaTrainer {
   static float Get(Hyperparameters& hyper, const char* key, double fallback,
                    Range range, const char* help) {
     return static_cast<float>(hyper.Number(key, fallback, range, help));
-  }
-  float Factor(float m, float moved, float d) const {
-    const float pi =
-        (kappa_ * std::abs(m) - std::abs(moved)) / (std::abs(d) + epsilon_);
-    return std::min(clamp_max_, std::max(clamp_min_, pi));
   }
 
   const float mu_, kappa_, clamp_min_, clamp_max_, epsilon_;

@@ -8,10 +8,11 @@
 // Symbols:  c the center, as replica.mapped; x replica.x; g replica.gradient;
 //           [P] float32.
 // Units:    lr is --lr by the schedule.
-// Errors:   INVALID_ARGUMENT for a local optimizer with a memory, or a model
-//           with statistics (batch norm), which have no atomic step;
-//           UNIMPLEMENTED where the center is in another process; OUT_OF_RANGE
-//           when a step would make an element infinite, which it then leaves.
+// Errors:   INVALID_ARGUMENT for a local optimizer with a memory, a model with
+//           statistics (batch norm), which have no atomic step, or a replica on
+//           a device; UNIMPLEMENTED where the center is in another process;
+//           OUT_OF_RANGE when a step would make an element infinite, which it
+//           then leaves.
 // Threads:  immutable, safe from any thread. Workers read the center while
 //           others write it, as in the paper: a gradient is that of a mixture
 //           of versions. Every access is a relaxed atomic one, no data race.
@@ -26,6 +27,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "base/device_queue.h"
 #include "base/status_macros.h"
 #include "trainers/trainer.h"
 
@@ -49,6 +51,13 @@ class Hogwild final : public Trainer {
           "trainer hogwild: found a model with batch normalization, whose "
           "statistics several workers cannot move in one memory; use another "
           "model or trainer");
+    }
+    if (r.x.queue() != nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "trainer hogwild: found a replica in the memory of ",
+          r.x.queue()->name(),
+          ", expected one in the host's, where the "
+          "center is that it steps in; use --device cpu or another trainer"));
     }
     RETURN_IF_ERROR(link.Pull(r.x));  // waits until it is there
     return link.Map(r.mapped);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/spelling.h"
+#include "trainers/elements.h"
 
 // The elementwise rules. Symbols: x parameters, g gradient, all elementwise
 // over [n]. Each is one pass over memory. Constants are PyTorch's defaults,
@@ -13,8 +14,6 @@
 // literature.
 namespace monsoon {
 namespace {
-
-constexpr float kMomentum = 0.9f;
 
 // The part of a slot that belongs to x.
 Flat Part(Slots& slots, const char* name, int64_t offset, const Flat& x) {
@@ -27,7 +26,7 @@ class Sgd final : public Optimizer {
   bool is_plain_sgd() const override { return true; }
   void StepRange(float rate, const Flat& gradient, Flat& x, Slots&,
                  int64_t) const override {
-    ForEach([rate](float& xi, float g) { xi -= rate * g; }, x, gradient);
+    ForEach(SgdStep{rate}, x, gradient);
   }
 };
 
@@ -37,12 +36,7 @@ class Momentum final : public Optimizer {
   void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
                  int64_t offset) const override {
     Flat velocity = Part(slots, "velocity", offset, x);
-    ForEach(
-        [rate](float& xi, float& v, float g) {
-          v = kMomentum * v + g;
-          xi -= rate * v;
-        },
-        x, velocity, gradient);
+    ForEach(MomentumStep{rate}, x, velocity, gradient);
   }
 };
 
@@ -52,12 +46,7 @@ class Nesterov final : public Optimizer {
   void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
                  int64_t offset) const override {
     Flat velocity = Part(slots, "velocity", offset, x);
-    ForEach(
-        [rate](float& xi, float& v, float g) {
-          v = kMomentum * v + g;
-          xi -= rate * (g + kMomentum * v);
-        },
-        x, velocity, gradient);
+    ForEach(NesterovStep{rate}, x, velocity, gradient);
   }
 };
 
@@ -66,14 +55,8 @@ class Adagrad final : public Optimizer {
   explicit Adagrad(float lr) : Optimizer(lr) {}
   void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
                  int64_t offset) const override {
-    constexpr float kEpsilon = 1e-10f;
     Flat squares = Part(slots, "squares", offset, x);
-    ForEach(
-        [rate](float& xi, float& sum, float g) {
-          sum += g * g;
-          xi -= rate * g / (std::sqrt(sum) + kEpsilon);
-        },
-        x, squares, gradient);
+    ForEach(AdagradStep{rate}, x, squares, gradient);
   }
 };
 
@@ -83,7 +66,7 @@ class Adam final : public Optimizer {
   void Begin(Slots& slots) const override { slots.number("steps") += 1; }
   void StepRange(float rate, const Flat& gradient, Flat& x, Slots& slots,
                  int64_t offset) const override {
-    constexpr float kBeta1 = 0.9f, kBeta2 = 0.999f, kEpsilon = 1e-8f;
+    constexpr float kBeta1 = AdamStep::kBeta1, kBeta2 = AdamStep::kBeta2;
     const double t = slots.number("steps");
     // Both corrections of the zero start, once for all elements.
     const auto scale =
@@ -91,13 +74,7 @@ class Adam final : public Optimizer {
     const auto grow = static_cast<float>(1 / (1 - std::pow(double{kBeta2}, t)));
     Flat mean = Part(slots, "mean", offset, x);
     Flat squares = Part(slots, "squares", offset, x);
-    ForEach(
-        [scale, grow](float& xi, float& m, float& q, float g) {
-          m = kBeta1 * m + (1 - kBeta1) * g;
-          q = kBeta2 * q + (1 - kBeta2) * g * g;
-          xi -= scale * m / (std::sqrt(grow * q) + kEpsilon);
-        },
-        x, mean, squares, gradient);
+    ForEach(AdamStep{scale, grow}, x, mean, squares, gradient);
   }
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
 namespace {
@@ -25,11 +26,12 @@ Replica::Replica(int rank, const ParameterLayout& layout,
     : worker(rank),
       x(layout.size(), memory),
       gradient(layout.size(), memory),
+      memory_(memory),
       optimizer_(optimizer),
       rules_(rules),
       parameters_(layout.parameters()),
-      slots_(layout.size()),
-      optimizer_slots_(parameters_),
+      slots_(layout.size(), memory),
+      optimizer_slots_(parameters_, memory),
       center_(std::make_shared<Flat>()) {
   for (const TensorSpec& tensor : layout.tensors()) {
     if (tensor.kind == TensorKind::kStatistic) continue;
@@ -46,7 +48,7 @@ const Flat& Replica::center() const { return *center_; }
 void Replica::KeepCenter(const Flat& center) {
   const bool reusable =
       center_.use_count() == 1 && center_->size() == center.size();
-  if (!reusable) center_ = std::make_shared<Flat>(center.size());
+  if (!reusable) center_ = std::make_shared<Flat>(center.size(), memory_);
   center_->CopyFrom(center);
 }
 
@@ -60,9 +62,9 @@ Flat& Replica::TakeWay(float steps, int64_t in_mean) {
   Flat u = way.Slice(0, parameters_);
   const Flat here = x.Slice(0, parameters_);
   if (steps == 1) {
-    ForEach([](float& to, float xi) { to = xi - to; }, u, here);
+    ForEach(WayFrom{}, u, here);
   } else {
-    ForEach([steps](float& to, float xi) { to = (xi - to) / steps; }, u, here);
+    ForEach(WayPerStep{steps}, u, here);
   }
   return way;
 }
@@ -72,7 +74,8 @@ void Replica::DropX() {
 }
 
 void Replica::Rest() {
-  if (!saves_memory_ || center_->size() != x.size()) return;
+  if (!saves_memory_ || x.queue() != nullptr) return;
+  if (center_->size() != x.size()) return;
   const absl::Span<const char> here = AsBytes(std::as_const(x).span());
   if (std::memcmp(here.data(), center_->data(), here.size()) != 0) return;
   rests_without_x_ = true;
@@ -91,8 +94,7 @@ void Replica::PutStatistics(Flat& update, int64_t in_mean) {
   const Flat there = center_->Slice(center_->size() - count, count);
   const auto n = static_cast<float>(rules_.workers);
   const float updates = n / std::min(n, static_cast<float>(in_mean));
-  ForEach([n = updates](float& u, float s, float c) { u = (s - c) / n; }, to,
-          here, there);
+  ForEach(MeanWay{updates}, to, here, there);
 }
 
 void Replica::BeginStep() { lr_factor_ = rules_.schedule.Factor(epochs()); }
@@ -103,7 +105,7 @@ void Replica::PrepareGradient() {
     const double norm = Norm(parameters);
     if (norm > double{rules_.clip_norm}) {
       const auto scale = static_cast<float>(double{rules_.clip_norm} / norm);
-      ForEach([scale](float& g) { g *= scale; }, parameters);
+      ForEach(ScaleBy{scale}, parameters);
     }
   }
   if (rules_.weight_decay == 0 || optimizer_.takes_tensors()) return;
@@ -111,15 +113,13 @@ void Replica::PrepareGradient() {
     if (!tensor.is_weight) continue;
     Flat g = gradient.Slice(tensor.offset, tensor.size);
     const Flat weights = x.Slice(tensor.offset, tensor.size);
-    ForEach(
-        [decay = rules_.weight_decay](float& to, float w) { to += decay * w; },
-        g, weights);
+    ForEach(AddScaled{rules_.weight_decay}, g, weights);
   }
 }
 
 GradientSink Replica::BeginLocalStep() {
   if (prepares_gradient()) return {gradient};
-  if (optimizer_.is_plain_sgd()) return {x, -lr(), 1};
+  if (folds_step()) return {x, -lr(), 1};
   optimizer_.Begin(optimizer_slots_);
   stepped_ = 0;
   touches_.assign(1, x.data());
@@ -139,7 +139,7 @@ void Replica::Take(int64_t offset, const Flat& range) {
 
 void Replica::EndLocalStep() {
   if (!prepares_gradient()) {
-    MONSOON_CHECK(optimizer_.is_plain_sgd() || stepped_ == parameters_,
+    MONSOON_CHECK(folds_step() || stepped_ == parameters_,
                   "backward handed on every range of the gradient once");
     return;
   }
@@ -186,7 +186,7 @@ absl::Status Replica::Load(Reader& reader) {
   lr_factor_ = static_cast<float>(factor);
   RETURN_IF_ERROR(reader.Floats(x));
   center_ = std::make_shared<Flat>();
-  RETURN_IF_ERROR(reader.Floats(*center_));
+  RETURN_IF_ERROR(reader.Floats(*center_, memory_));
   RETURN_IF_ERROR(slots_.Load(reader));
   return optimizer_slots_.Load(reader);
 }

@@ -38,7 +38,7 @@ struct LocalRules {
 // norm), which the model itself moves in x, and whose gradient is 0.
 class Replica final : private GradientListener {
  public:
-  // `optimizer` outlives the replica.
+  // `optimizer` and `memory`, in which all vectors lie, outlive the replica.
   Replica(int worker, const ParameterLayout& layout, const Optimizer& optimizer,
           const LocalRules& rules = {}, MemoryResource& memory = HeapMemory());
   // Of one tensor of weights, without rules.
@@ -122,7 +122,9 @@ class Replica final : private GradientListener {
   // x moves along the gradient by the local optimizer: between these two, the
   // gradient goes into the sink. Plain SGD lets backward write into x itself;
   // the other rules follow range by range, while the gradient is in cache; and
-  // where PrepareGradient needs the whole of it, all is done at the end.
+  // where PrepareGradient needs the whole of it, all is done at the end. On a
+  // device the sink is the same at every step, so that backward can be recorded
+  // once: plain SGD follows range by range there too.
   GradientSink BeginLocalStep();
   void EndLocalStep();
 
@@ -133,12 +135,18 @@ class Replica final : private GradientListener {
   void Take(int64_t offset, const Flat& range) override;
   absl::Span<float* const> touches() const override { return touches_; }
 
+  // The rate is folded into backward's product.
+  bool folds_step() const {
+    return optimizer_.is_plain_sgd() && x.queue() == nullptr;
+  }
+
   // A tensor of parameters.
   struct Tensor {
     int64_t offset, size;
     bool is_weight;
   };
 
+  MemoryResource& memory_;
   const Optimizer& optimizer_;
   int64_t stepped_ = 0;          // parameters that the step at hand has moved
   std::vector<float*> touches_;  // what it reads and writes

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "trainers/elements.h"
+
 namespace monsoon {
 namespace {
 
@@ -52,7 +54,7 @@ void AddStatistics(const Update& update, Shard& shard) {
   if (count == 0) return;
   Flat to = shard.center.Slice(shard.parameters, count);
   const Flat deltas = update.value.Slice(shard.parameters, count);
-  ForEach([](float& c, float u) { c += u; }, to, deltas);
+  ForEach(AddUpdate{}, to, deltas);
 }
 
 }  // namespace monsoon

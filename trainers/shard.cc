@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainers/shard.h"
 
+#include "base/device_queue.h"
 #include "base/status_macros.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
+
+MemoryResource& Shard::Beside() const {
+  return center.queue() == nullptr ? HeapMemory() : *center.queue();
+}
 
 Flat& Shard::seen(int worker) {
   const std::string name = absl::StrCat("seen/", worker);
@@ -16,11 +22,11 @@ Flat& Shard::seen(int worker) {
 void Shard::Forget(int worker) { slots.EraseSuffix(absl::StrCat("/", worker)); }
 
 bool Shard::Try(absl::FunctionRef<void()> change) {
-  if (before_.empty()) before_ = Flat(center.size());
+  if (before_.empty()) before_ = Flat(center.size(), Beside());
   before_.CopyFrom(center);
   slots.Track();
   change();
-  const bool finite = AllFinite(center.span()) && slots.TrackedAreFinite();
+  const bool finite = AllFinite(center) && slots.TrackedAreFinite();
   if (finite) {
     slots.Keep();
   } else {
@@ -32,12 +38,16 @@ bool Shard::Try(absl::FunctionRef<void()> change) {
 
 void Shard::RoundReply(Flat& reply) {
   if (reply_code == nullptr) return;
-  if (lost_.empty()) lost_ = Flat(center.size());
-  ForEach([](float& lost) { lost = 0; }, lost_);
-  coded_.resize(reply_code->bytes());
-  reply_code->Encode(reply, lost_, absl::MakeSpan(coded_));
+  if (lost_.empty()) lost_ = Flat(center.size(), Beside());
+  ForEach(SetTo{0}, lost_);
+  const size_t bytes = reply_code->bytes();
+  if (coded_.empty()) {
+    coded_ = Flat(static_cast<int64_t>(bytes / sizeof(float) + 1), Beside());
+  }
+  const absl::Span<char> coded(reinterpret_cast<char*>(coded_.data()), bytes);
+  reply_code->Encode(reply, lost_, coded);
   // What is not finite is NaN now, and undone by whoever looks (Try).
-  reply_code->Decode(coded_, reply).IgnoreError();
+  reply_code->Decode(coded, reply).IgnoreError();
 }
 
 void Shard::Save(Writer& writer) const {

@@ -20,13 +20,15 @@ namespace monsoon {
 class Shard {
  public:
   // The last `statistics` of `size` floats are statistics (batch norm).
-  explicit Shard(int64_t size, int64_t statistics = 0)
-      : Shard(Flat(size), statistics) {}
-  // Whose center is `memory`, zeros.
+  explicit Shard(int64_t size, int64_t statistics = 0,
+                 MemoryResource& memory = HeapMemory())
+      : Shard(Flat(size, memory), statistics) {}
+  // Whose center is `memory`, zeros; everything else is of the heap, or of the
+  // device where that lies.
   Shard(Flat memory, int64_t statistics)
       : parameters(memory.size() - statistics),
         center(std::move(memory)),
-        slots(center.size()) {}
+        slots(center.size(), Beside()) {}
 
   // The floats in front of the statistics: what an optimizer may move. What
   // workers push for the rest is a delta, to be added.
@@ -61,9 +63,11 @@ class Shard {
   absl::Status Load(Reader& reader);
 
  private:
+  MemoryResource& Beside() const;
+
   Flat before_;  // scratch of Try
   Flat lost_;    // scratch of RoundReply, as the next
-  std::vector<char> coded_;
+  Flat coded_;   // bytes
 };
 
 }  // namespace monsoon

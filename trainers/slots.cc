@@ -16,12 +16,13 @@ void Slots::AppendVectors(std::vector<float*>& to) {
 Flat& Slots::vector(const std::string& name) {
   const auto [it, is_created] = vectors_.try_emplace(name);
   Flat& slot = it->second;
-  if (slot.size() != size_) slot = Flat(size_);
+  if (slot.size() != size_) slot = Flat(size_, *memory_);
   if (is_created && tracking_) created_.push_back(name);
   const bool is_new = tracking_ && std::find(tracked_.begin(), tracked_.end(),
                                              &slot) == tracked_.end();
   if (is_new) {
-    if (before_.size() == tracked_.size()) before_.emplace_back(size_);
+    if (before_.size() == tracked_.size())
+      before_.emplace_back(size_, *memory_);
     before_[tracked_.size()].CopyFrom(slot);
     tracked_.push_back(&slot);
   }
@@ -47,7 +48,7 @@ void Slots::Track() {
 
 bool Slots::TrackedAreFinite() const {
   return std::all_of(tracked_.begin(), tracked_.end(),
-                     [](const Flat* slot) { return AllFinite(slot->span()); });
+                     [](const Flat* slot) { return AllFinite(*slot); });
 }
 
 void Slots::Undo() {

@@ -15,10 +15,12 @@ namespace monsoon {
 
 // Named state beside a vector of `size` floats: momentum, sums of squares,
 // accumulated gradients. A slot starts as zeros when it is first named, and is
-// saved and restored with all others. Not thread-safe.
+// saved and restored with all others. All lie in one memory, which outlives
+// them. Not thread-safe.
 class Slots {
  public:
-  explicit Slots(int64_t size) : size_(size) {}
+  explicit Slots(int64_t size, MemoryResource& memory = HeapMemory())
+      : size_(size), memory_(&memory) {}
 
   // A vector of `size` floats. The reference stays valid.
   Flat& vector(const std::string& name);
@@ -47,6 +49,7 @@ class Slots {
 
  private:
   int64_t size_;
+  MemoryResource* memory_;
   std::map<std::string, Flat> vectors_;
   std::map<std::string, double> numbers_;
 

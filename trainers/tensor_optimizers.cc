@@ -6,12 +6,13 @@
 // norms are Euclidean, over the tensor.
 #include <cmath>
 
+#include "trainers/elements.h"
 #include "trainers/optimizer.h"
 
 namespace monsoon {
 namespace {
 
-constexpr float kBeta1 = 0.9f, kBeta2 = 0.999f;
+constexpr float kBeta1 = AdamStep::kBeta1, kBeta2 = AdamStep::kBeta2;
 
 // A tensor's part of a slot.
 Flat Part(Slots& slots, const char* name, const TensorStep& tensor,
@@ -51,21 +52,14 @@ class AdamW final : public TensorRule {
   void Begin(Slots& slots) const override { slots.number("steps") += 1; }
   void StepTensor(float rate, const TensorStep& tensor, const Flat& gradient,
                   Flat& x, Slots& slots) const override {
-    constexpr float kEpsilon = 1e-8f;
     AdamState state(slots, tensor, x);
     const double t = slots.number("steps");
     // As adam has it: one rounding of rate and correction together.
     const auto scale =
         static_cast<float>(double{rate} / (1 - std::pow(double{kBeta1}, t)));
     const float keep = 1 - rate * tensor.decay;
-    ForEach(
-        [scale, grow = state.grow_squares, keep](float& w, float& m, float& q,
-                                                 float g) {
-          m = kBeta1 * m + (1 - kBeta1) * g;
-          q = kBeta2 * q + (1 - kBeta2) * g * g;
-          w = keep * w - scale * m / (std::sqrt(grow * q) + kEpsilon);
-        },
-        x, state.mean, state.squares, gradient);
+    ForEach(AdamWStep{scale, state.grow_squares, keep}, x, state.mean,
+            state.squares, gradient);
   }
 };
 
@@ -77,7 +71,6 @@ class Lars final : public TensorRule {
   explicit Lars(float lr) : TensorRule(lr) {}
   void StepTensor(float rate, const TensorStep& tensor, const Flat& gradient,
                   Flat& x, Slots& slots) const override {
-    constexpr float kMomentum = 0.9f;
     constexpr double kTrust = 0.001, kEpsilon = 1e-8;
     const double decay = tensor.decay;
     double ratio = 1;
@@ -88,13 +81,8 @@ class Lars final : public TensorRule {
       }
     }
     Flat velocity = Part(slots, "velocity", tensor, x);
-    ForEach(
-        [rate, r = static_cast<float>(ratio), decay = tensor.decay](
-            float& w, float& v, float g) {
-          v = kMomentum * v + r * (g + decay * w);
-          w -= rate * v;
-        },
-        x, velocity, gradient);
+    ForEach(LarsStep{rate, static_cast<float>(ratio), tensor.decay}, x,
+            velocity, gradient);
   }
 };
 
@@ -106,25 +94,16 @@ class Lamb final : public TensorRule {
   void Begin(Slots& slots) const override { slots.number("steps") += 1; }
   void StepTensor(float rate, const TensorStep& tensor, const Flat& gradient,
                   Flat& x, Slots& slots) const override {
-    constexpr float kEpsilon = 1e-6f;
     AdamState state(slots, tensor, x);
     Flat direction = Part(slots, "direction", tensor, x);
-    ForEach(
-        [grow = state.grow_mean, grow_squares = state.grow_squares,
-         decay = tensor.decay](float& d, float& m, float& q, float w, float g) {
-          m = kBeta1 * m + (1 - kBeta1) * g;
-          q = kBeta2 * q + (1 - kBeta2) * g * g;
-          d = grow * m / (std::sqrt(grow_squares * q) + kEpsilon) + decay * w;
-        },
-        direction, state.mean, state.squares, x, gradient);
+    ForEach(LambDirection{state.grow_mean, state.grow_squares, tensor.decay},
+            direction, state.mean, state.squares, x, gradient);
     double ratio = 1;
     if (tensor.is_weight) {
       const double norm = Norm(x), length = Norm(direction);
       if (norm > 0 && length > 0) ratio = norm / length;
     }
-    ForEach([step = static_cast<float>(double{rate} * ratio)](
-                float& w, float d) { w -= step * d; },
-            x, direction);
+    ForEach(SgdStep{static_cast<float>(double{rate} * ratio)}, x, direction);
   }
 };
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "base/spelling.h"
 #include "base/status_macros.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
 
@@ -23,7 +24,7 @@ absl::Status Trainer::Start(Replica& r, Link& link) const {
 }
 
 void Trainer::Apply(const Update& update, Shard& shard) const {
-  ForEach([](float& c, float u) { c += u; }, shard.center, update.value);
+  ForEach(AddUpdate{}, shard.center, update.value);
 }
 
 absl::Status CheckOptimizer(absl::string_view trainer, const Traits& traits,

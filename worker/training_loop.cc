@@ -7,6 +7,14 @@
 #include "base/status_macros.h"
 
 namespace monsoon {
+namespace {
+
+// Wherever the vector lies.
+float At(const Flat& values, int64_t i) {
+  return values.Slice(i, 1).ToHost()[0];
+}
+
+}  // namespace
 
 absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   Step step;
@@ -55,8 +63,8 @@ absl::Status TrainingLoop::CheckEnd() const {
   if (bad < 0) return absl::OkStatus();
   return absl::OutOfRangeError(absl::StrCat(
       "training diverged: parameter ", bad, " of worker ", replica_.worker,
-      " is ", replica_.x.Slice(bad, 1).ToHost()[0], " at its last step ",
-      replica_.step, "; lower --lr (now ", replica_.optimizer().lr(), ")"));
+      " is ", At(replica_.x, bad), " at its last step ", replica_.step,
+      "; lower --lr (now ", replica_.optimizer().lr(), ")"));
 }
 
 absl::Status TrainingLoop::Exchange() {
@@ -68,8 +76,7 @@ absl::Status TrainingLoop::Exchange() {
                               &replica_.center()};
     for (const Flat* suspect : suspects) {
       const int64_t at = FirstNotFinite(*suspect);
-      if (at < 0) continue;
-      return Diverged("the update", suspect->Slice(at, 1).ToHost()[0]);
+      if (at >= 0) return Diverged("the update", At(*suspect, at));
     }
   }
   if (absl::IsOutOfRange(status)) {  // a server, or the trainer, says why

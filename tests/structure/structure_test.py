@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 import blocking
+import elements
 import include_graph
 import links
 import repository
@@ -29,6 +30,13 @@ class Repository(unittest.TestCase):
 
     def test_nothing_blocks_but_events(self):
         self.holds(blocking)
+
+    def test_devices_know_every_element_function(self):
+        self.holds(elements)
+        names = [name for name, _ in elements.elements(ROOT)]
+        self.assertIn("AdamStep", names)
+        self.assertIn("GemMove", names)
+        self.assertNotIn("GemFactor", names)  # a part of others
 
     def test_files_are_small_and_free_of_machine_paths(self):
         self.holds(sizes_and_paths)
@@ -114,6 +122,12 @@ class Planted(unittest.TestCase):
                      "std::this_thread::yield();", "#include <future>"):
             self.finds(blocking, "worker/planted.cc:1: ",
                        {"worker/planted.cc": line + "\n"})
+
+    def test_unknown_element(self):
+        self.finds(elements, "no .cu file has RegisterElement<Planted>",
+                   {"trainers/planted_elements.h":
+                    "struct Planted {\n  MONSOON_ELEMENT void operator()"
+                    "(float& x) const { x = 0; }\n};\n"})
 
     def test_long_file(self):
         self.finds(sizes_and_paths, "base/planted.cc: 501 lines",

@@ -72,8 +72,42 @@ Flat StartOf(const ToyJob& job) {
 }
 
 std::vector<float> Copy(const Flat& values) {
-  return {values.span().begin(), values.span().end()};
+  const Flat here = values.ToHost();
+  return {here.span().begin(), here.span().end()};
 }
+
+// A link for replicas on a device, over one that is for the host's memory.
+class HostLink final : public Link {
+ public:
+  explicit HostLink(Link& link) : link_(link) {}
+
+  absl::Status Pull(Flat& center, Freshness need) override {
+    if (center.queue() == nullptr) return link_.Pull(center, need);
+    Flat here(center.size());
+    RETURN_IF_ERROR(link_.Pull(here, need));
+    center.CopyFrom(here);
+    return absl::OkStatus();
+  }
+  absl::Status Push(const Flat& update, float weight) override {
+    if (update.queue() == nullptr) return link_.Push(update, weight);
+    return link_.Push(update.ToHost(), weight);
+  }
+  absl::Status PushPull(const Flat& update, Flat& reply, float weight,
+                        Freshness need) override {
+    if (update.queue() == nullptr) {
+      return link_.PushPull(update, reply, weight, need);
+    }
+    Flat here = update.ToHost();
+    RETURN_IF_ERROR(link_.PushPull(here, here, weight, need));
+    reply.CopyFrom(here);
+    return absl::OkStatus();
+  }
+  absl::Status Map(Flat& x) override { return link_.Map(x); }
+  Answer last() const override { return link_.last(); }
+
+ private:
+  Link& link_;
+};
 
 // Endless batches of one sample, until told to end.
 class ToySource final : public GradientSource {
@@ -88,6 +122,20 @@ class ToySource final : public GradientSource {
 
   int Next() override { return ended ? 0 : 1; }
   Losses Gradient(Flat& x, const GradientSink& sink) override {
+    if (x.queue() == nullptr) return GradientHere(x, sink);
+    // On a device: by way of the host.
+    Flat here = x.ToHost(), into = sink.into.ToHost();
+    GradientHere(here, {into, sink.scale, sink.beta});
+    x.CopyFrom(here);
+    sink.into.CopyFrom(into);
+    if (sink.listener != nullptr) sink.listener->Take(0, sink.into);
+    return {};
+  }
+
+  bool ended = false;
+
+ private:
+  Losses GradientHere(Flat& x, const GradientSink& sink) {
     gradient_(worker_, replica_.step, x, scratch_);
     const int64_t parameters = x.size() - statistics_;
     Flat no_gradient = scratch_.Slice(parameters, statistics_);
@@ -103,9 +151,6 @@ class ToySource final : public GradientSource {
     return {};
   }
 
-  bool ended = false;
-
- private:
   const int worker_;
   const ToyGradient gradient_;
   const ToyMotion motion_;
@@ -137,10 +182,12 @@ class ScriptedCluster::Worker {
  public:
   Worker(const ToyJob& job, const Trainer& trainer, const Optimizer& optimizer,
          const ShardLink::Config& config, TurnClock& clock)
-      : replica(config.worker, LayoutOf(job), optimizer, RulesOf(job)),
+      : replica(config.worker, LayoutOf(job), optimizer, RulesOf(job),
+                job.memory(config.worker)),
         link(config, clock),
+        host_link(link),
         source(config.worker, job, replica),
-        loop(trainer, replica, link, source, clock),
+        loop(trainer, replica, host_link, source, clock),
         actor(clock) {
     link.Attach(replica);
     replica.x.CopyFrom(StartOf(job));
@@ -148,6 +195,7 @@ class ScriptedCluster::Worker {
 
   Replica replica;
   ShardLink link;
+  HostLink host_link;
   ToySource source;
   TrainingLoop loop;
   bool has_left = false;

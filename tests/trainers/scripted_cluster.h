@@ -17,6 +17,10 @@
 
 namespace monsoon {
 
+// The memory in which tests have the replica of this rank, for good: the file
+// that is linked says which (host_memory.cc, ../cuda/cuda_memory.cc).
+MemoryResource& TestMemory(int worker);
+
 // The gradient of a toy problem at x, for the `step`-th batch of `worker`.
 using ToyGradient = std::function<void(int worker, int64_t step, const Flat& x,
                                        Flat& gradient)>;
@@ -51,6 +55,8 @@ struct ToyJob {
   int statistics = 0;
   ToyMotion motion;
   LocalRules rules;  // whose `workers` are the job's
+  // Where a worker's replica lies.
+  MemoryResource& (*memory)(int worker) = TestMemory;
   // Null: a real Server.
   std::function<std::unique_ptr<ServerCalls>()> make_server;
 };
