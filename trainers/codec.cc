@@ -13,6 +13,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/registry.h"
+#include "base/status_macros.h"
+#include "trainers/codec_numbers.h"
+#include "trainers/device_codec.h"
 #include "trainers/elements.h"
 
 namespace monsoon {
@@ -21,15 +25,12 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "numbers are written as they lie in memory");
 
-// Floats that share a scale; also what is worked on at once, in cache.
-constexpr int64_t kBlock = 256;
-
-int64_t Blocks(int64_t n) { return (n + kBlock - 1) / kBlock; }
-
 // Calls fn(offset, size) for every block of n floats.
 template <typename Fn>
 void ForEachBlock(int64_t n, Fn fn) {
-  for (int64_t i = 0; i < n; i += kBlock) fn(i, std::min(kBlock, n - i));
+  for (int64_t i = 0; i < n; i += kCodecBlock) {
+    fn(i, std::min(kCodecBlock, n - i));
+  }
 }
 
 // Turns what got lost before into what is to be sent now.
@@ -49,56 +50,11 @@ Number Get(const char* from) {
   return number;
 }
 
-// Bits of float32, in which a magnitude is a number that grows with it, up to
-// those of what is not finite.
-uint32_t Bits(float value) { return std::bit_cast<uint32_t>(value); }
-float FromBits(uint32_t bits) { return std::bit_cast<float>(bits); }
-constexpr uint32_t kSign = 0x80000000;
-constexpr uint32_t kInfinity = 0x7f800000;
-
-// The two 16-bit numbers: without branches, so that loops over them vectorise.
-// What is finite becomes finite, what is not stays so.
-struct Bfloat16 {
-  static uint16_t From(float value) {
-    const uint32_t sign = Bits(value) & kSign;
-    const uint32_t bits = Bits(value) ^ sign;
-    const uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
-    const uint32_t largest = bits < kInfinity ? 0x7f7fffff : 0x7fffffff;
-    return static_cast<uint16_t>((std::min(rounded, largest) | sign) >> 16);
-  }
-  static float To(uint16_t half) { return FromBits(uint32_t{half} << 16); }
-};
-
-struct Float16 {
-  static constexpr uint32_t kExponents = 112u << 23;  // float32 has more
-  static constexpr uint32_t kLeast = 113u << 23;      // of normal numbers
-  static uint16_t From(float value) {
-    const uint32_t sign = Bits(value) & kSign;
-    const uint32_t bits = Bits(value) ^ sign;
-    const uint32_t rounded =
-        (bits + 0xfff + (bits >> 13 & 1) - kExponents) >> 13;
-    const uint32_t largest = bits < kInfinity ? 0x7bff : 0x7e00;
-    const uint32_t normal = std::min(rounded, largest);
-    // In [0.5, 1) float32 counts in steps of the smallest float16.
-    const uint32_t subnormal = Bits(FromBits(bits) + 0.5f) - Bits(0.5f);
-    return static_cast<uint16_t>((bits < kLeast ? subnormal : normal) |
-                                 sign >> 16);
-  }
-  static float To(uint16_t half) {
-    const uint32_t sign = (half & 0x8000u) << 16;
-    const uint32_t bits = (half & 0x7fffu) << 13;
-    const uint32_t normal =
-        bits + (bits >= 0x7c00u << 13 ? 2 * kExponents : kExponents);
-    const uint32_t subnormal = Bits(FromBits(bits + kLeast) - FromBits(kLeast));
-    return FromBits((bits < 0x400u << 13 ? subnormal : normal) | sign);
-  }
-};
-
 template <typename Half>
 class HalfCodec final : public Codec {
  public:
-  explicit HalfCodec(std::string name)
-      : Codec(std::move(name), /*is_sparse=*/false) {}
+  HalfCodec(std::string name, DeviceCodec::Encode DeviceCodec::*there)
+      : Codec(std::move(name), /*is_sparse=*/false), there_(there) {}
 
  private:
   size_t CodedBytes(int64_t n) const override {
@@ -125,20 +81,26 @@ class HalfCodec final : public Codec {
     for (int64_t i = 0; i < size; ++i) to[i] = Half::To(halves[i]);
     return absl::OkStatus();
   }
+  void WriteThere(const DeviceCodec& device, DeviceQueue& queue,
+                  const DeviceMessage& message) const override {
+    (device.*there_)(queue, message);
+  }
+
+  DeviceCodec::Encode DeviceCodec::*const there_;
 };
 
 // int8 and onebit: the scales of all blocks, and behind them the numbers.
 size_t ScaleBytes(int64_t n) {
-  return sizeof(float) * static_cast<size_t>(Blocks(n));
+  return sizeof(float) * static_cast<size_t>(CodecBlocks(n));
 }
 char* ScaleAt(char* to, int64_t i) {
-  return to + i / kBlock * static_cast<int64_t>(sizeof(float));
+  return to + i / kCodecBlock * static_cast<int64_t>(sizeof(float));
 }
 float GetScale(const char* from, int64_t i, absl::Status& status) {
   const auto scale = Get<float>(ScaleAt(const_cast<char*>(from), i));
   if (!(scale >= 0 && std::isfinite(scale)) && status.ok()) {
     status = absl::InvalidArgumentError(
-        absl::StrCat("the scale of block ", i / kBlock, " is ", scale,
+        absl::StrCat("the scale of block ", i / kCodecBlock, " is ", scale,
                      ", expected a finite number, at least 0"));
   }
   return scale;
@@ -149,24 +111,8 @@ class Int8Codec final : public Codec {
   Int8Codec() : Codec("int8", /*is_sparse=*/false) {}
 
  private:
-  static constexpr float kLargest = 127;
-  // Added to a float below 2^22, leaves the nearest whole number in the lowest
-  // bits of the sum.
-  static constexpr float kToWhole = 0x1.8p23f;
-
   size_t CodedBytes(int64_t n) const override {
     return ScaleBytes(n) + static_cast<size_t>(n);
-  }
-
-  // The same again for what is decoded, so that coding it once more loses
-  // nothing; 0 for what is too small to divide by.
-  static float Scale(float largest) {
-    float scale = largest / kLargest;
-    // 127 times it has to be finite, also where that rounds up.
-    if (std::isfinite(largest)) scale = std::min(scale, 2.6793e36f);
-    if (scale < std::numeric_limits<float>::min()) return 0;
-    for (int i = 0; i < 4; ++i) scale = scale * kLargest / kLargest;
-    return scale;
   }
 
   void Write(const Flat& values, Flat& residual, char* to) const override {
@@ -176,19 +122,14 @@ class Int8Codec final : public Codec {
       AddTo(sent, values.data() + i, n);
       uint32_t largest = 0;
       for (int64_t j = 0; j < n; ++j) {
-        const float value = sent[j];
-        largest = std::max(largest, Bits(value) & ~kSign);
+        largest = std::max(largest, MagnitudeKey(sent[j]));
       }
-      const float scale = Scale(FromBits(largest));
+      const float scale = Int8Numbers::Scale(FromBits(largest));
       Put(ScaleAt(to, i), scale);
-      const bool is_usable = scale > 0 && std::isfinite(scale);
-      const float inverse = is_usable ? 1 / scale : 0;
+      const float inverse = Int8Numbers::Inverse(scale);
 #pragma GCC ivdep
       for (int64_t j = 0; j < n; ++j) {
-        const float value = sent[j];
-        const float whole = value * inverse + kToWhole;
-        numbers[i + j] = static_cast<int8_t>(Bits(whole));
-        sent[j] = value - (whole - kToWhole) * scale;
+        numbers[i + j] = Int8Numbers::From(sent[j], scale, inverse);
       }
     });
   }
@@ -208,11 +149,15 @@ class Int8Codec final : public Codec {
       }
       if (least < -127) {
         status.Update(absl::InvalidArgumentError(
-            absl::StrCat("block ", i / kBlock, " has the number ", least,
+            absl::StrCat("block ", i / kCodecBlock, " has the number ", least,
                          ", expected -127 to 127")));
       }
     });
     return status;
+  }
+  void WriteThere(const DeviceCodec& device, DeviceQueue& queue,
+                  const DeviceMessage& message) const override {
+    device.int8(queue, message);
   }
 };
 
@@ -225,37 +170,19 @@ class OneBitCodec final : public Codec {
     return ScaleBytes(n) + static_cast<size_t>((n + 7) / 8);
   }
 
-  static float Mean(const float* sent, int64_t n) {
-    std::array<float, 8> sums{};  // side by side, which is faster than one
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-      for (size_t k = 0; k < 8; ++k) {
-        sums[k] += std::abs(sent[i + static_cast<int64_t>(k)]);
-      }
-    }
-    float sum = 0;
-    for (; i < n; ++i) sum += std::abs(sent[i]);
-    for (const float part : sums) sum += part;
-    return sum / static_cast<float>(n);
-  }
-
   void Write(const Flat& values, Flat& residual, char* to) const override {
     char* bits = to + ScaleBytes(values.size());
     ForEachBlock(values.size(), [&](int64_t i, int64_t n) {
       float* sent = residual.data() + i;
       AddTo(sent, values.data() + i, n);
-      const float scale = Mean(sent, n);
+      const float scale = SignNumbers::Scale(sent, n);
       Put(ScaleAt(to, i), scale);
       for (int64_t j = 0; j < n; j += 8) {
-        uint32_t byte = 0;
-        for (int64_t k = 0; k < std::min<int64_t>(8, n - j); ++k) {
-          byte |= Bits(sent[j + k]) >> 31 << k;
-        }
-        bits[(i + j) / 8] = static_cast<char>(byte);
+        bits[(i + j) / 8] = SignNumbers::From(sent + j, n - j);
       }
 #pragma GCC ivdep
       for (int64_t j = 0; j < n; ++j) {
-        sent[j] -= std::copysign(scale, sent[j]);
+        sent[j] = SignNumbers::Lost(sent[j], scale);
       }
     });
   }
@@ -270,7 +197,7 @@ class OneBitCodec final : public Codec {
       for (int64_t j = 0; j < n; j += 8) {
         const uint32_t byte = static_cast<uint8_t>(bits[(i + j) / 8]);
         const auto value = [scale, byte](int64_t k) {
-          return FromBits(scale | (byte << (31 - k) & kSign));
+          return FromBits(scale | (byte << (31 - k) & kSignBit));
         };
         if (j + 8 <= n) {
           for (int64_t k = 0; k < 8; ++k) to[j + k] = value(k);
@@ -285,6 +212,10 @@ class OneBitCodec final : public Codec {
           "a bit behind the last of ", size, " is set, expected 0"));
     }
     return status;
+  }
+  void WriteThere(const DeviceCodec& device, DeviceQueue& queue,
+                  const DeviceMessage& message) const override {
+    device.onebit(queue, message);
   }
 };
 
@@ -303,22 +234,20 @@ class TopKCodec final : public Codec {
     return static_cast<size_t>(Kept(n)) * (sizeof(uint32_t) + sizeof(float));
   }
 
-  // Orders floats by magnitude.
-  static uint32_t Key(float value) { return Bits(value) & ~kSign; }
-
   // The k-th largest key: first the bin that has it, then in that.
   static uint32_t Threshold(const Flat& values, int64_t k) {
     constexpr int kShift = 20;
     std::array<int64_t, (size_t{1} << (31 - kShift))> counts{};
     for (int64_t i = 0; i < values.size(); ++i) {
-      ++counts[Key(values[i]) >> kShift];
+      ++counts[MagnitudeKey(values[i]) >> kShift];
     }
     size_t bin = counts.size() - 1;
     for (; counts[bin] < k; --bin) k -= counts[bin];
     std::vector<uint32_t> keys;
     keys.reserve(static_cast<size_t>(counts[bin]));
     for (int64_t i = 0; i < values.size(); ++i) {
-      if (Key(values[i]) >> kShift == bin) keys.push_back(Key(values[i]));
+      if (MagnitudeKey(values[i]) >> kShift == bin)
+        keys.push_back(MagnitudeKey(values[i]));
     }
     std::nth_element(keys.begin(), keys.begin() + (k - 1), keys.end(),
                      std::greater<>());
@@ -332,12 +261,12 @@ class TopKCodec final : public Codec {
     const uint32_t threshold = Threshold(residual, k);
     int64_t equals = k;  // of those at the threshold, the first this many
     for (int64_t i = 0; i < size; ++i) {
-      equals -= Key(residual[i]) > threshold ? 1 : 0;
+      equals -= MagnitudeKey(residual[i]) > threshold ? 1 : 0;
     }
     char* index = to;
     char* value = to + static_cast<size_t>(k) * sizeof(uint32_t);
     for (int64_t i = 0; i < size; ++i) {
-      const uint32_t key = Key(residual[i]);
+      const uint32_t key = MagnitudeKey(residual[i]);
       if (key < threshold || (key == threshold && equals-- <= 0)) continue;
       Put(index, static_cast<uint32_t>(i));
       Put(value, residual[i]);
@@ -366,6 +295,11 @@ class TopKCodec final : public Codec {
     return absl::OkStatus();
   }
 
+  void WriteThere(const DeviceCodec& device, DeviceQueue& queue,
+                  const DeviceMessage& message) const override {
+    device.topk(queue, message, Kept(message.size));
+  }
+
   const double fraction_;
 };
 
@@ -382,10 +316,16 @@ void Codec::Encode(const Flat& values, Flat& residual,
   MONSOON_CHECK(residual.size() == n && to.size() == Bytes(n),
                 "there is room for what is lost and for what is sent");
   if (n == 0) return;
+  DeviceQueue* const queue = values.queue();
   if (CodedBytes(n) < static_cast<size_t>(n) * sizeof(float)) {
-    return Write(values, residual, to.data());
+    if (queue == nullptr) return Write(values, residual, to.data());
+    const auto* device = Registry<DeviceCodec>::Get().Find(queue->kind());
+    MONSOON_CHECK(device != nullptr && residual.queue() == queue,
+                  "the device knows the codes, and all lies there");
+    return WriteThere(*device, *queue,
+                      {values.data(), residual.data(), n, to.data()});
   }
-  Flat sent = Flat::View(AsFloats(to).data(), n);
+  Flat sent = Flat::View(AsFloats(to).data(), n, queue);
   ForEach(SendAll{}, sent, residual, values);
 }
 
@@ -397,6 +337,15 @@ absl::Status Codec::Decode(absl::Span<const char> from, Flat& values) const {
                      Bytes(n), " for ", n, " floats"));
   }
   if (n == 0) return absl::OkStatus();
+  if (values.queue() != nullptr) {
+    std::vector<char> bytes(from.size());
+    values.queue()->Copy(bytes.data(), from.data(), from.size());
+    RETURN_IF_ERROR(values.queue()->Wait());
+    Flat here(n);
+    RETURN_IF_ERROR(Decode(bytes, here));
+    values.CopyFrom(here);
+    return absl::OkStatus();
+  }
   if (CodedBytes(n) < static_cast<size_t>(n) * sizeof(float)) {
     return Read(from.data(), values);
   }
@@ -407,9 +356,10 @@ absl::Status Codec::Decode(absl::Span<const char> from, Flat& values) const {
 absl::StatusOr<std::unique_ptr<const Codec>> MakeCodec(absl::string_view name) {
   if (name == "fp32") return nullptr;
   if (name == "bf16") {
-    return std::make_unique<HalfCodec<Bfloat16>>("bf16");
+    return std::make_unique<HalfCodec<Bfloat16>>("bf16", &DeviceCodec::bf16);
   }
-  if (name == "fp16") return std::make_unique<HalfCodec<Float16>>("fp16");
+  if (name == "fp16")
+    return std::make_unique<HalfCodec<Float16>>("fp16", &DeviceCodec::fp16);
   if (name == "int8") return std::make_unique<Int8Codec>();
   if (name == "onebit") return std::make_unique<OneBitCodec>();
   double fraction = 0;

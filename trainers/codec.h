@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/flat.h"
+#include "trainers/device_codec.h"
 
 namespace monsoon {
 
@@ -47,10 +48,13 @@ class Codec {
   size_t Bytes(int64_t n) const;
   // Writes values + residual; the residual becomes what got lost of that. A
   // value that is not finite makes a message that Decode refuses, or of values
-  // that are not finite. `to` has Bytes(n) bytes.
+  // that are not finite. `to` has Bytes(n) bytes, aligned as floats. All three
+  // lie in one memory: of a device, they are written when its works are done.
   void Encode(const Flat& values, Flat& residual, absl::Span<char> to) const;
   // INVALID_ARGUMENT, and anything in `values`, for bytes that Encode cannot
-  // have written for that many floats: names the place and what it found.
+  // have written for that many floats: names the place and what it found. On a
+  // device: of bytes there or on the host, by way of the host, waits, and fails
+  // as the device does.
   absl::Status Decode(absl::Span<const char> from, Flat& values) const;
 
  protected:
@@ -61,6 +65,8 @@ class Codec {
   virtual size_t CodedBytes(int64_t n) const = 0;
   virtual void Write(const Flat& values, Flat& residual, char* to) const = 0;
   virtual absl::Status Read(const char* from, Flat& values) const = 0;
+  virtual void WriteThere(const DeviceCodec& device, DeviceQueue& queue,
+                          const DeviceMessage& message) const = 0;
 
   const std::string name_;
   const bool is_sparse_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/device_queue.h"
 #include "base/status_macros.h"
 #include "trainers/trainer.h"
 
@@ -28,6 +29,14 @@ absl::Status CheckLegal(absl::string_view direction, const Codec* codec,
   return absl::InvalidArgumentError(absl::StrCat(
       "wire code ", codec->name(), " for ", direction, " (",
       PayloadName(payload), ") of trainer ", trainer, "; expected ", accepted));
+}
+
+void CopyBytes(DeviceQueue* queue, void* to, const void* from, size_t bytes) {
+  if (queue != nullptr) {
+    queue->Copy(to, from, bytes);
+  } else {
+    std::memcpy(to, from, bytes);
+  }
 }
 
 }  // namespace
@@ -68,8 +77,8 @@ void ShardCode::Encode(const Flat& values, Flat& residual,
   const size_t coded = codec_->Bytes(parameters_);
   Flat lost = residual.Slice(0, parameters_);
   codec_->Encode(values.Slice(0, parameters_), lost, to.subspan(0, coded));
-  std::memcpy(to.data() + coded, values.data() + parameters_,
-              static_cast<size_t>(statistics_) * sizeof(float));
+  CopyBytes(values.queue(), to.data() + coded, values.data() + parameters_,
+            static_cast<size_t>(statistics_) * sizeof(float));
 }
 
 absl::Status ShardCode::Decode(absl::Span<const char> from,
@@ -82,8 +91,8 @@ absl::Status ShardCode::Decode(absl::Span<const char> from,
   const size_t coded = codec_->Bytes(parameters_);
   Flat parameters = values.Slice(0, parameters_);
   RETURN_IF_ERROR(codec_->Decode(from.subspan(0, coded), parameters));
-  std::memcpy(values.data() + parameters_, from.data() + coded,
-              static_cast<size_t>(statistics_) * sizeof(float));
+  CopyBytes(values.queue(), values.data() + parameters_, from.data() + coded,
+            static_cast<size_t>(statistics_) * sizeof(float));
   return absl::OkStatus();
 }
 

@@ -45,7 +45,8 @@ class ShardCode {
 
   explicit operator bool() const { return codec_ != nullptr; }
   size_t bytes() const;
-  // As Codec's; `residual` has the shard's size. REQUIRES: there is a codec.
+  // As Codec's, on devices too; `residual` has the shard's size. REQUIRES:
+  // there is a codec.
   void Encode(const Flat& values, Flat& residual, absl::Span<char> to) const;
   absl::Status Decode(absl::Span<const char> from, Flat& values) const;
 

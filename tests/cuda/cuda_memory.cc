@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <map>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "cuda/cuda.h"
@@ -9,16 +9,19 @@
 
 namespace monsoon {
 
-// A queue for each worker: they may be threads.
+// A queue for each worker, of which tests have four at most: they may be
+// threads.
 MemoryResource& TestMemory(int worker) {
-  static std::map<int, std::unique_ptr<DeviceQueue>> queues;
-  std::unique_ptr<DeviceQueue>& queue = queues[worker];
-  if (queue == nullptr) {
-    auto made = MakeCudaQueue(0);
-    MONSOON_CHECK(made.ok(), made.status().ToString().c_str());
-    queue = *std::move(made);
-  }
-  return *queue;
+  static const auto queues = [] {
+    std::vector<std::unique_ptr<DeviceQueue>> all;
+    for (int i = 0; i < 4; ++i) {
+      auto made = MakeCudaQueue(0);
+      MONSOON_CHECK(made.ok(), made.status().ToString().c_str());
+      all.push_back(*std::move(made));
+    }
+    return all;
+  }();
+  return *queues.at(static_cast<size_t>(worker));
 }
 
 }  // namespace monsoon

@@ -285,6 +285,8 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
       mmap(nullptr, mapped + kPage, PROT_NONE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   mprotect(mapping, mapped, PROT_READ | PROT_WRITE);
+  // Protection changes with every wait: fewer pages make that fast.
+  madvise(mapping, mapped, MADV_HUGEPAGE);
   std::memset(mapping, 0xff, mapped);  // floats: NaN
   if (world.open == 0) mprotect(mapping, mapped, PROT_NONE);
   char* const at = mapping + mapped - rounded;
