@@ -13,7 +13,7 @@ namespace monsoon {
 // How a batch of activations, or a convolution's weights, lies in a GPU's
 // memory: [N, C / block, H, W, block] (see Value), float32 or bfloat16. N batch
 // or what else counts tensors. Fewer than 2^31 numbers.
-struct Activation {
+struct TensorOrder {
   int64_t batch;
   Shape shape;
   int64_t block = 1;
@@ -22,17 +22,17 @@ struct Activation {
   int64_t size() const { return batch * shape.size(); }
   int64_t floats() const { return bf16 ? (size() + 1) / 2 : size(); }
   // Whether numbers lie alike, but for their type.
-  bool IsOrderedLike(const Activation& other) const {
+  bool IsOrderedLike(const TensorOrder& other) const {
     return block == other.block || shape.height * shape.width == 1;
   }
-  bool operator==(const Activation&) const = default;
+  bool operator==(const TensorOrder&) const = default;
 };
 
-// Where a number of an activation lies, in 32 bits, as a GPU divides slowly.
+// Where a number of a tensor lies, in 32 bits, as a GPU divides slowly.
 struct Places {
   uint32_t channels, height, width, block;
 
-  explicit Places(const Activation& a)
+  explicit Places(const TensorOrder& a)
       : channels(static_cast<uint32_t>(a.shape.channels)),
         height(static_cast<uint32_t>(a.shape.height)),
         width(static_cast<uint32_t>(a.shape.width)),
@@ -60,16 +60,16 @@ struct Places {
 };
 
 // Copies between two ways of lying. REQUIRES: equal batch and shape.
-void Convert(CudaQueue& queue, const Activation& from, const void* source,
-             const Activation& to, void* target);
+void Convert(CudaQueue& queue, const TensorOrder& from, const void* source,
+             const TensorOrder& to, void* target);
 
-// An activation that callers keep in one way, float32, and a library wants in
+// A tensor that callers keep in one way, float32, and a library wants in
 // another: the same memory where the two agree, else a copy in memory of our
 // own.
-class ActivationBridge {
+class TensorBridge {
  public:
-  ActivationBridge(CudaQueue& queue, const Activation& outside,
-                   const Activation& inside)
+  TensorBridge(CudaQueue& queue, const TensorOrder& outside,
+               const TensorOrder& inside)
       : queue_(queue),
         outside_(outside),
         inside_(inside),
@@ -96,7 +96,7 @@ class ActivationBridge {
 
  private:
   CudaQueue& queue_;
-  Activation outside_, inside_;
+  TensorOrder outside_, inside_;
   bool same_;
   Flat copy_;
 };

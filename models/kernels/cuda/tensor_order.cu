@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/kernels/cuda/activation.h"
-
 #include "base/check.h"
 #include "cuda/launch.h"
 #include "models/kernels/cuda/bf16.h"
+#include "models/kernels/cuda/tensor_order.h"
 
 namespace monsoon {
 namespace {
 
 template <typename From, typename To>
-void ConvertNumbers(CudaQueue& queue, const Activation& from,
-                    const From* source, const Activation& to, To* target) {
+void ConvertNumbers(CudaQueue& queue, const TensorOrder& from,
+                    const From* source, const TensorOrder& to, To* target) {
   if (from.IsOrderedLike(to)) {
     ForIndex(queue, to.size(),
              [source, target] MONSOON_ELEMENT_LAMBDA(int64_t i) {
@@ -19,19 +18,18 @@ void ConvertNumbers(CudaQueue& queue, const Activation& from,
     return;
   }
   const Places there(from), here(to);
-  ForIndex(
-      queue, to.size(),
-      [source, target, there, here] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-        const float value =
-            static_cast<float>(source[there.IndexOf(here.Of(i))]);
-        target[i] = static_cast<To>(value);
-      });
+  ForIndex(queue, to.size(),
+           [source, target, there, here] MONSOON_ELEMENT_LAMBDA(int64_t i) {
+             const float value =
+                 static_cast<float>(source[there.IndexOf(here.Of(i))]);
+             target[i] = static_cast<To>(value);
+           });
 }
 
 }  // namespace
 
-void Convert(CudaQueue& queue, const Activation& from, const void* source,
-             const Activation& to, void* target) {
+void Convert(CudaQueue& queue, const TensorOrder& from, const void* source,
+             const TensorOrder& to, void* target) {
   MONSOON_CHECK(from.batch == to.batch && from.shape == to.shape,
                 "the same tensor");
   const auto* const floats = static_cast<const float*>(source);
