@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -52,15 +53,15 @@ ConvTranspose2dKernel::Spec Transposed(Precision precision) {
 // A kernel with memory of its own and everything that a training step does.
 template <typename Kernel>
 struct Step {
-  Step(DeviceQueue& queue, const typename Kernel::Spec& spec, int64_t weights,
+  Step(DeviceQueue& queue, const typename Kernel::Spec& spec, int64_t window,
        int64_t outputs)
       : kernel(*MakeKernel<Kernel>({&queue}, spec)),
         x(OnDevice({&queue}, Draw(spec.batch * spec.in.size(), 1))),
-        w(OnDevice({&queue}, Draw(weights + spec.out.channels, 2))),
+        w(OnDevice({&queue}, Draw(window + spec.out.channels, 2))),
         y(spec.batch * outputs, queue),
         dy(OnDevice({&queue}, Draw(y.size(), 3))),
         dx(x.size(), queue),
-        weights(weights) {}
+        weights(window) {}
 
   // Trains: the sink is the weights.
   void Run() {
@@ -72,7 +73,7 @@ struct Step {
 
   std::unique_ptr<Kernel> kernel;
   Flat x, w, y, dy, dx;
-  int64_t weights;
+  int64_t weights;  // numbers of w before the bias
 };
 
 Step<Conv2dKernel> PooledStep(DeviceQueue& queue, Precision precision) {

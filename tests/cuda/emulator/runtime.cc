@@ -38,6 +38,9 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kAlignment = 256;
 constexpr size_t kMemory = size_t{1} << 30;
+// Larger allocations stay in the host's reach: to protect their many pages
+// around every work would take milliseconds each time.
+constexpr size_t kMostProtected = size_t{16} << 20;
 
 struct Allocation {
   char* mapping;
@@ -90,6 +93,7 @@ class Access {
  private:
   static void Protect(int protection) {
     for (const auto& [at, allocation] : TheWorld().allocations) {
+      if (allocation.mapped > kMostProtected) continue;
       mprotect(allocation.mapping, allocation.mapped, protection);
     }
   }
@@ -286,7 +290,9 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   mprotect(mapping, mapped, PROT_READ | PROT_WRITE);
   std::memset(mapping, 0xff, mapped);  // floats: NaN
-  if (world.open == 0) mprotect(mapping, mapped, PROT_NONE);
+  if (world.open == 0 && mapped <= kMostProtected) {
+    mprotect(mapping, mapped, PROT_NONE);
+  }
   char* const at = mapping + mapped - rounded;
   world.allocations[at] = {mapping, mapped, bytes, current_device};
   *memory = at;
