@@ -5,6 +5,7 @@
 
 #include "models/kernels/kernel.h"
 #include "models/kernels/tensor_sink.h"
+#include "models/precision.h"
 #include "models/shape.h"
 
 namespace monsoon {
@@ -24,6 +25,8 @@ class ConvTranspose2dKernel {
     int64_t block;  // of the input
     int64_t kernel, stride, padding;
     bool input_gradient = true;  // whether Backward will be asked for dX
+    // What operands may be rounded to, where that is faster.
+    Precision precision = Precision::kFp32;
   };
 
   virtual ~ConvTranspose2dKernel() = default;

@@ -67,17 +67,17 @@ class ConvTranspose2dLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(
-        auto kernel,
-        MakeKernel<ConvTranspose2dKernel>(
-            place.device, {.batch = place.batch,
-                           .in = in.shape,
-                           .out = place.output.shape,
-                           .block = in.block,
-                           .kernel = options_.kernel,
-                           .stride = options_.stride,
-                           .padding = options_.padding,
-                           .input_gradient = in.gradient != nullptr}));
+    ASSIGN_OR_RETURN(auto kernel, MakeKernel<ConvTranspose2dKernel>(
+                                      place.device,
+                                      {.batch = place.batch,
+                                       .in = in.shape,
+                                       .out = place.output.shape,
+                                       .block = in.block,
+                                       .kernel = options_.kernel,
+                                       .stride = options_.stride,
+                                       .padding = options_.padding,
+                                       .input_gradient = in.gradient != nullptr,
+                                       .precision = place.precision}));
     place.output.block = kernel->output_block();
     return std::make_unique<WeightedOperator<ConvTranspose2dKernel>>(
         place, std::move(kernel));

@@ -4,7 +4,9 @@
 
 #include <catch2/catch.hpp>
 #include <string>
+#include <utility>
 
+#include "tests/models/conv_cases.h"
 #include "tests/models/layer_bench.h"
 #include "tests/models/layer_cases.h"
 
@@ -33,59 +35,13 @@ LayerCase DenseCase(std::string name, int64_t batch, Shape in, int64_t units) {
           }};
 }
 
-LayerCase ConvCase(std::string name, int64_t batch, Shape in, int64_t block,
-                   Conv2dOptions k) {
-  return {
-      std::move(name),
-      Conv2d(k),
-      batch,
-      in,
-      block,
-      0.5f,
-      [k](const At& x, const Shape& s, const Flat& p, int64_t n, int64_t o,
-          int64_t h, int64_t w) {
-        const int64_t window = k.kernel * k.kernel;
-        double sum = p[k.channels * s.channels * window + o];
-        for (int64_t i = 0; i < s.channels * window; ++i) {
-          const int64_t row = h * k.stride - k.padding + i % window / k.kernel;
-          const int64_t column = w * k.stride - k.padding + i % k.kernel;
-          if (row < 0 || row >= s.height || column < 0 || column >= s.width)
-            continue;
-          sum += p[o * s.channels * window + i] * x(n, i / window, row, column);
-        }
-        return sum;
-      }};
-}
-
 std::vector<LayerCase> Cases() {
   std::vector<LayerCase> cases = PlainCases();
   cases.push_back(DenseCase("dense 1x1", 1, {1, 1, 1}, 1));
   cases.push_back(DenseCase("dense of odd sizes", 3, {7, 1, 1}, 5));
   cases.push_back(DenseCase("dense over an image", 2, {3, 4, 5}, 9));
   cases.push_back(DenseCase("dense, wide", 17, {33, 1, 1}, 18));
-  cases.push_back(
-      ConvCase("conv 1 to 4 channels", 2, {1, 7, 5}, 1, {.channels = 4}));
-  cases.push_back(
-      ConvCase("conv 1 to 8 channels", 3, {1, 9, 6}, 1, {.channels = 8}));
-  cases.push_back(ConvCase("conv 2 to 16 channels, stride 2", 2, {2, 8, 7}, 1,
-                           {.channels = 16, .stride = 2}));
-  cases.push_back(ConvCase("conv 1 to 16 channels, padded", 2, {1, 6, 7}, 1,
-                           {.channels = 16, .padding = 1}));
-  cases.push_back(ConvCase("conv of odd channels, padded", 1, {3, 5, 5}, 1,
-                           {.channels = 5, .padding = 1}));
-  cases.push_back(
-      ConvCase("conv of 8 in blocks", 3, {8, 6, 5}, 8, {.channels = 8}));
-  cases.push_back(
-      ConvCase("conv of 8 in plain order", 2, {8, 5, 5}, 1, {.channels = 8}));
-  cases.push_back(ConvCase("conv of 16 in blocks to odd, padded", 2, {16, 5, 4},
-                           8, {.channels = 5, .padding = 1}));
-  cases.push_back(
-      ConvCase("conv 1x1", 2, {3, 4, 3}, 1, {.channels = 8, .kernel = 1}));
-  cases.push_back(
-      ConvCase("conv 5x5, stride 2, padded", 2, {2, 9, 8}, 1,
-               {.channels = 8, .kernel = 5, .stride = 2, .padding = 2}));
-  cases.push_back(
-      ConvCase("conv over the whole image", 2, {4, 3, 3}, 1, {.channels = 6}));
+  for (LayerCase& test : ConvCases()) cases.push_back(std::move(test));
   return cases;
 }
 

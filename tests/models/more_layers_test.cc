@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/layers/layers.h"
+#include "tests/models/conv_cases.h"
 #include "tests/models/layer_bench.h"
 #include "tests/models/layer_cases.h"
 
@@ -49,50 +50,8 @@ TEST_CASE("A window larger than the image is refused", "[models]") {
         "images or another model");
 }
 
-LayerCase TransposeCase(std::string name, int64_t batch, Shape in,
-                        int64_t block, ConvTranspose2dOptions k) {
-  return {std::move(name),
-          ConvTranspose2d(k),
-          batch,
-          in,
-          block,
-          0.5f,
-          [k](const At& x, const Shape& s, const Flat& p, int64_t n, int64_t o,
-              int64_t h, int64_t w) {
-            const int64_t window = k.kernel * k.kernel;
-            double sum = p[s.channels * k.channels * window + o];
-            for (int64_t row = 0; row < s.height; ++row) {
-              for (int64_t column = 0; column < s.width; ++column) {
-                const int64_t i = h + k.padding - row * k.stride;
-                const int64_t j = w + k.padding - column * k.stride;
-                if (i < 0 || i >= k.kernel || j < 0 || j >= k.kernel) continue;
-                for (int64_t c = 0; c < s.channels; ++c) {
-                  sum += p[(c * k.channels + o) * window + i * k.kernel + j] *
-                         x(n, c, row, column);
-                }
-              }
-            }
-            return sum;
-          }};
-}
-
 TEST_CASE("Transposed convolution lays windows over each other", "[models]") {
-  CheckLayer(TransposeCase("1x1", 1, {1, 1, 1}, 1, {.kernel = 1, .stride = 1}));
-  CheckLayer(TransposeCase("2x2, stride 2", 3, {3, 3, 7}, 1, {.channels = 5}));
-  CheckLayer(TransposeCase("of blocks", 2, {16, 3, 4}, 8, {.channels = 8}));
-  CheckLayer(TransposeCase("of large blocks to odd", 1, {16, 3, 2}, 16,
-                           {.channels = 7}));
-  CheckLayer(TransposeCase(
-      "3x3, stride 2, as a convolution's inverse", 2, {8, 3, 3}, 8,
-      {.channels = 8, .kernel = 3, .padding = 1, .output_padding = 1}));
-  CheckLayer(TransposeCase("3x3 that overlaps", 2, {2, 4, 3}, 1,
-                           {.channels = 3, .kernel = 3, .stride = 1}));
-  CheckLayer(TransposeCase("4x4, stride 3, padded", 1, {3, 3, 2}, 1,
-                           {.channels = 2,
-                            .kernel = 4,
-                            .stride = 3,
-                            .padding = 1,
-                            .output_padding = 2}));
+  for (const LayerCase& test : TransposeCases()) CheckLayer(test);
 }
 
 TEST_CASE("Transposed convolution has PyTorch's sizes", "[models]") {

@@ -11,10 +11,11 @@
 // to these functions in place of CUDA's (cuBLASLt's and cuDNN's likewise).
 //
 // It is strict where a GPU is: works are done no sooner than somebody waits;
-// device memory is out of reach for the host, which dies of touching it, and
-// so does a work that reads more than 255 bytes past its end; fresh device
-// memory holds NaNs; while works are recorded, calls that CUDA refuses then are
-// refused. It says nothing about speed, nor about kernels as a GPU runs them.
+// device memory is out of reach for the host, which dies of touching it (but
+// for allocations above 16 MiB), and so does a work that reads more than 255
+// bytes past its end; fresh device memory holds NaNs; while works are recorded,
+// calls that CUDA refuses then are refused. It says nothing about speed, nor
+// about kernels as a GPU runs them.
 namespace monsoon::emulator {
 
 // GPUs that there are; 1 at first. Each has so much memory; 1 GiB at first.

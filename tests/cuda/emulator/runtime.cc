@@ -38,6 +38,9 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kAlignment = 256;
 constexpr size_t kMemory = size_t{1} << 30;
+// Larger allocations stay in the host's reach: to protect their many pages
+// around every work would take milliseconds each time.
+constexpr size_t kMostProtected = size_t{16} << 20;
 
 struct Allocation {
   char* mapping;
@@ -54,7 +57,9 @@ struct World {
   std::map<char*, Allocation> allocations;
   std::map<char*, size_t> pinned;
   std::set<CUstream_st*> streams;
-  int open = 0;  // works that run now
+  int open = 0;               // works that run now
+  bool is_reachable = false;  // device memory, for the host
+  int64_t closed = 0;         // times that no work ran any more
   int recordings = 0;
   monsoon::emulator::Counters counters;
 };
@@ -77,14 +82,24 @@ cudaError_t Lost(int device) {
                                           : cudaSuccess;
 }
 
-// While one lives, device memory can be touched.
+// While one lives, device memory can be touched. Closing it takes a system call
+// for each allocation, so that later on only every so many ends do.
 class Access {
  public:
   Access() {
-    if (TheWorld().open++ == 0) Protect(PROT_READ | PROT_WRITE);
+    World& world = TheWorld();
+    if (world.open++ == 0 && !std::exchange(world.is_reachable, true)) {
+      Protect(PROT_READ | PROT_WRITE);
+    }
   }
   ~Access() {
-    if (--TheWorld().open == 0) Protect(PROT_NONE);
+    constexpr int64_t kAll = 256, kEvery = 61;
+    World& world = TheWorld();
+    if (--world.open > 0) return;
+    ++world.closed;
+    if (world.closed > kAll && world.closed % kEvery != 0) return;
+    world.is_reachable = false;
+    Protect(PROT_NONE);
   }
 
  private:
@@ -285,10 +300,10 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
       mmap(nullptr, mapped + kPage, PROT_NONE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   mprotect(mapping, mapped, PROT_READ | PROT_WRITE);
-  // Protection changes with every wait: fewer pages make that fast.
-  madvise(mapping, mapped, MADV_HUGEPAGE);
   std::memset(mapping, 0xff, mapped);  // floats: NaN
-  if (world.open == 0) mprotect(mapping, mapped, PROT_NONE);
+  if (world.open == 0 && mapped <= kMostProtected) {
+    mprotect(mapping, mapped, PROT_NONE);
+  }
   char* const at = mapping + mapped - rounded;
   world.allocations[at] = {mapping, mapped, bytes, current_device};
   *memory = at;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "base/check.h"
+#include "cuda/launch.h"
+#include "models/kernels/cuda/bf16.h"
+#include "models/kernels/cuda/channel_bias.h"
+
+namespace monsoon {
+namespace {
+
+// Enough parts of a sum to occupy a GPU, each large enough to be worth it.
+constexpr int64_t kMostParts = 1024;
+constexpr int64_t kLeastRows = 16;
+
+template <typename Number>
+void AddBiasTo(CudaQueue& queue, const TensorOrder& order, const Number* sums,
+               const float* b, bool relu, float* y) {
+  const auto channels = static_cast<uint32_t>(order.shape.channels);
+  // Numbers of one channel that lie side by side.
+  const auto run = static_cast<uint32_t>(
+      order.block == 1 ? order.shape.height * order.shape.width : 1);
+  ForIndex(queue, order.size(), [=] MONSOON_ELEMENT_LAMBDA(int64_t i) {
+    const uint32_t channel = static_cast<uint32_t>(i) / run % channels;
+    const float value = static_cast<float>(sums[i]) + b[channel];
+    // NaN stays NaN, as it does without.
+    y[i] = relu && value <= 0 ? 0 : value;
+  });
+}
+
+struct SumOfFloats {
+  float value = 0;
+  MONSOON_ELEMENT void Add(const SumOfFloats& other) { value += other.value; }
+};
+
+bool HasChannelsOutsideOrInside(const TensorOrder& a) {
+  return a.block == 1 || a.block == a.shape.channels;
+}
+
+}  // namespace
+
+void AddBias(CudaQueue& queue, const TensorOrder& order, const void* sums,
+             const float* b, bool relu, float* y) {
+  MONSOON_CHECK(HasChannelsOutsideOrInside(order), "a block of 1 or C");
+  if (order.bf16) {
+    AddBiasTo(queue, order, static_cast<const Bf16*>(sums), b, relu, y);
+  } else {
+    AddBiasTo(queue, order, static_cast<const float*>(sums), b, relu, y);
+  }
+}
+
+BiasGradient::BiasGradient(CudaQueue& queue, const TensorOrder& order)
+    : queue_(queue),
+      order_(order),
+      rows_(order.size() / order.shape.channels),
+      part_rows_(std::max(kLeastRows, (rows_ + kMostParts - 1) / kMostParts)),
+      parts_((rows_ + part_rows_ - 1) / part_rows_),
+      partial_(parts_ * order.shape.channels, queue),
+      sums_(order.shape.channels, queue) {
+  MONSOON_CHECK(HasChannelsOutsideOrInside(order), "a block of 1 or C");
+}
+
+void BiasGradient::Sum(const float* dy) {
+  const int64_t channels = order_.shape.channels;
+  // Row r of channel c lies at r / run * run * C + c * run + r % run.
+  const auto run = static_cast<uint32_t>(
+      order_.block == 1 ? order_.shape.height * order_.shape.width : 1);
+  const auto width = static_cast<uint32_t>(channels);
+  const auto rows = static_cast<uint32_t>(rows_);
+  const auto part_rows = static_cast<uint32_t>(part_rows_);
+  float* const partial = partial_.data();
+  float* const sums = sums_.data();
+  // Neighbouring threads take neighbouring channels.
+  ForIndex(queue_, partial_.size(), [=] MONSOON_ELEMENT_LAMBDA(int64_t i) {
+    const uint32_t channel = static_cast<uint32_t>(i) % width;
+    const uint32_t begin = static_cast<uint32_t>(i) / width * part_rows;
+    const uint32_t end = begin + part_rows < rows ? begin + part_rows : rows;
+    float sum = 0;
+    for (uint32_t r = begin; r < end; ++r) {
+      const uint32_t tensor = r / run;
+      sum += dy[(tensor * width + channel) * run + (r - tensor * run)];
+    }
+    partial[i] = sum;
+  });
+  ForRows<SumOfFloats>(
+      queue_, channels, parts_,
+      [=] MONSOON_ELEMENT_LAMBDA(int64_t row, int64_t column) {
+        return SumOfFloats{partial[column * channels + row]};
+      },
+      [=] MONSOON_ELEMENT_LAMBDA(int64_t row, const SumOfFloats& sum) {
+        sums[row] = sum.value;
+      });
+}
+
+}  // namespace monsoon

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/flat.h"
+#include "models/device.h"
+#include "models/kernels/conv2d.h"
+
+namespace monsoon {
+
+// A copy on the device; null: of the host.
+Flat OnDevice(const Device& device, const Flat& values);
+
+// A convolution of a device against plain loops, values and all gradients.
+// What is to be overwritten holds NaNs before.
+void CheckConvolution(const Device& device, const Conv2dKernel::Spec& spec);
+
+}  // namespace monsoon

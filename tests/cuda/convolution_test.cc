@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolutions of a GPU against plain loops and central differences, over odd
+// shapes and all orders of channels.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <vector>
+
+#include "models/kernels/conv_transpose2d.h"
+#include "tests/cuda/convolution_check.h"
+#include "tests/models/conv_cases.h"
+#include "tests/models/numbers.h"
+
+namespace monsoon {
+namespace {
+
+using Spec = Conv2dKernel::Spec;
+
+Spec Square(int64_t batch, const Shape& in, int64_t block, int64_t channels,
+            int64_t kernel, int64_t stride, int64_t padding,
+            int64_t dilation = 1) {
+  const auto extent = [&](int64_t size) {
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+  };
+  return {.batch = batch,
+          .in = in,
+          .out = {channels, extent(in.height), extent(in.width)},
+          .block = block,
+          .kernel = kernel,
+          .stride = stride,
+          .padding = padding,
+          .dilation = dilation};
+}
+
+TEST_CASE("A GPU's convolution on the bench of layers", "[cuda]") {
+  for (const LayerCase& test : ConvCases()) CheckLayer(test);
+  CheckLayer(ConvCase("channels inside", 2, {24, 3, 4}, 24, {.channels = 7}));
+  CheckLayer(
+      ConvCase("of one pixel", 3, {17, 1, 1}, 1, {.channels = 3, .kernel = 1}));
+}
+
+TEST_CASE("A GPU's transposed convolution on the bench of layers", "[cuda]") {
+  for (const LayerCase& test : TransposeCases()) CheckLayer(test);
+  CheckLayer(TransposeCase("in smaller blocks", 2, {16, 3, 2}, 8,
+                           {.channels = 3, .kernel = 3, .padding = 1}));
+}
+
+TEST_CASE("A GPU's convolution of odd shapes, in every order of channels",
+          "[cuda]") {
+  const Precision precision =
+      GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16);
+  for (Spec spec : {Square(1, {1, 1, 1}, 1, 1, 1, 1, 0),
+                    Square(3, {1, 7, 17}, 1, 31, 3, 1, 1),
+                    Square(7, {3, 7, 3}, 1, 17, 3, 2, 1),
+                    Square(3, {3, 7, 3}, 3, 17, 3, 2, 1),
+                    Square(2, {17, 3, 7}, 1, 3, 1, 1, 0),
+                    Square(2, {17, 7, 3}, 17, 1, 3, 3, 2),
+                    Square(1, {31, 3, 3}, 31, 7, 3, 1, 2),
+                    Square(2, {24, 7, 5}, 8, 16, 3, 1, 0),
+                    Square(2, {24, 7, 5}, 24, 16, 5, 2, 3)}) {
+    spec.precision = precision;
+    CheckConvolution(TestDevice(), spec);
+    spec.input_gradient = false;
+    CheckConvolution(TestDevice(), spec);
+  }
+}
+
+TEST_CASE("A GPU's convolution in groups and dilated", "[cuda]") {
+  const Precision precision =
+      GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16);
+  for (const int64_t dilation : {1, 2}) {
+    for (const int64_t groups : {1, 2, 4, 8}) {
+      for (const int64_t stride : {1, 3}) {
+        Spec spec = Square(2, {8, 13, 7}, groups == 2 ? 8 : 1, 16, 3, stride, 1,
+                           dilation);
+        spec.groups = groups;
+        spec.relu = true;
+        spec.precision = precision;
+        CheckConvolution(TestDevice(), spec);
+      }
+    }
+  }
+}
+
+TEST_CASE("A GPU's convolution with ReLU and pooling", "[cuda]") {
+  const Precision precision =
+      GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16);
+  for (const int64_t channels : {1, 7, 16}) {
+    for (const bool relu : {false, true}) {
+      // 11 and 8 places a side: pools of 2 and 3 drop edges.
+      for (const int64_t pool : {1, 2, 3, 8}) {
+        Spec spec =
+            Square(3, {channels, 13, 10}, channels == 16 ? 8 : 1, 5, 3, 1, 0);
+        spec.relu = relu;
+        spec.pool = pool;
+        spec.precision = precision;
+        CheckConvolution(TestDevice(), spec);
+      }
+    }
+  }
+}
+
+TEST_CASE("A bias that more than one part sums up", "[cuda]") {
+  // 2 * 100 * 90 numbers a channel are 1000 parts of 18.
+  CheckConvolution(TestDevice(), Square(2, {1, 100, 90}, 1, 3, 1, 1, 0));
+}
+
+TEST_CASE("The first of equal numbers wins a window on a GPU", "[cuda]") {
+  Spec spec = Square(1, {2, 5, 4}, 1, 3, 1, 1, 0);
+  spec.pool = 2;
+  const Device device = TestDevice();
+  const auto kernel = *MakeKernel<Conv2dKernel>(device, spec);
+  // No weights: every sum is the bias, 0.
+  const Flat x = OnDevice(device, Draw(spec.in.size(), 1)),
+             w(6, device.memory()), b(3, device.memory());
+  Flat y(spec.pooled().size(), device.memory()), dw(6, device.memory()),
+      db(3, device.memory()), dx(x.size(), device.memory());
+  Flat ones(y.size());
+  for (float& one : ones.span()) one = 1;
+  Flat dy = OnDevice(device, ones);
+  kernel->Forward(x.data(), w.data(), b.data(), y.data());
+  kernel->Backward(x.data(), y.data(), w.data(), dy.data(), dx.data(),
+                   {{dw}, 0}, {{db}, 0});
+  const Flat got = dw.ToHost(), in = x.ToHost();
+  for (int64_t i = 0; i < 6; ++i) {
+    const int64_t plane = i % 2 * 20;
+    // Places (0, 0), (0, 2), (2, 0) and (2, 2) of rows of 4.
+    const float sum =
+        in[plane] + in[plane + 2] + in[plane + 8] + in[plane + 10];
+    CHECK(got[i] == Approx(sum).margin(1e-6));
+  }
+}
+
+double Product(const Flat& a, const Flat& b) {
+  double sum = 0;
+  for (int64_t i = 0; i < a.size(); ++i) sum += double{a[i]} * b[i];
+  return sum;
+}
+
+// The values of a transposed convolution against plain loops; its gradients by
+// what they are for: dy . (y - bias) = dx . x = dw . w, as it is linear in each
+// of x and w.
+void CheckTransposed(const LayerCase& test, const ConvTranspose2dOptions& k,
+                     Precision precision) {
+  INFO(test.name << ", precision " << static_cast<int>(precision));
+  const Device device = TestDevice();
+  const Shape out = *test.layer->OutputShape({test.in});
+  auto made =
+      MakeKernel<ConvTranspose2dKernel>(device, {.batch = test.batch,
+                                                 .in = test.in,
+                                                 .out = out,
+                                                 .block = test.block,
+                                                 .kernel = k.kernel,
+                                                 .stride = k.stride,
+                                                 .padding = k.padding,
+                                                 .precision = precision});
+  INFO(made.status());
+  REQUIRE(made.ok());
+  const auto kernel = *std::move(made);
+  const int64_t weights = test.in.channels * out.channels * k.kernel * k.kernel;
+  // Numbers that bfloat16 has; the bias is 0.
+  const Flat x = Draw(test.batch * test.in.size(), 1, Precision::kBf16);
+  const Flat dy = Draw(test.batch * out.size(), 2, Precision::kBf16);
+  Flat p(weights + out.channels);
+  p.Slice(0, weights).CopyFrom(Draw(weights, 3, Precision::kBf16));
+  const Flat there_x = OnDevice(device, x), there_p = OnDevice(device, p),
+             there_dy = OnDevice(device, dy);
+  Flat y = OnDevice(device, NaNs(dy.size())),
+       dx = OnDevice(device, NaNs(x.size())),
+       dw = OnDevice(device, NaNs(weights)),
+       db = OnDevice(device, NaNs(out.channels));
+  kernel->Forward(there_x.data(), there_p.data(), there_p.data() + weights,
+                  y.data());
+  kernel->Backward(there_x.data(), y.data(), there_p.data(), there_dy.data(),
+                   dx.data(), {{dw}, 0}, {{db}, 0});
+  // What cuDNN writes in bfloat16 is rounded by 2^-8 of itself at most, and so
+  // is a sum of it by that part of the sum of magnitudes.
+  const double error = precision == Precision::kBf16 ? 1.0 / 256 : 2e-5;
+  const auto place = [](const Shape& s, int64_t block, int64_t n, int64_t c,
+                        int64_t h, int64_t w) {
+    const int64_t plane = (n * s.channels + c / block * block) * s.height;
+    return (plane + h * block) * s.width + w * block + c % block;
+  };
+  const At at = [&](int64_t n, int64_t c, int64_t h, int64_t w) {
+    return x[place(test.in, test.block, n, c, h, w)];
+  };
+  const Flat found = y.ToHost();
+  for (int64_t i = 0; i < dy.size(); ++i) {
+    const int64_t w = i % out.width, h = i / out.width % out.height,
+                  c = i / out.width / out.height % out.channels,
+                  n = i / out.size();
+    const double expected = test.reference(at, test.in, p, n, c, h, w);
+    const double got = found[place(out, kernel->output_block(), n, c, h, w)];
+    CHECK(std::abs(got - expected) <= error * std::abs(expected) + 1e-6);
+  }
+  const Flat host_dx = dx.ToHost(), host_dw = dw.ToHost();
+  double magnitude = 1;
+  for (int64_t i = 0; i < x.size(); ++i) {
+    magnitude += std::abs(double{host_dx[i]} * x[i]);
+  }
+  for (int64_t i = 0; i < weights; ++i) {
+    magnitude += std::abs(double{host_dw[i]} * p[i]);
+  }
+  for (int64_t i = 0; i < dy.size(); ++i) {
+    magnitude += std::abs(double{dy[i]} * found[i]);
+  }
+  const double expected = Product(dy, found);
+  CHECK(std::abs(Product(host_dx, x) - expected) <= error * magnitude);
+  CHECK(std::abs(Product(host_dw, p.Slice(0, weights)) - expected) <=
+        error * magnitude);
+}
+
+TEST_CASE("A GPU's transposed convolution in every precision", "[cuda]") {
+  const Precision precision =
+      GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16);
+  const auto check = [&](int64_t batch, Shape in, int64_t block,
+                         ConvTranspose2dOptions k) {
+    CheckTransposed(TransposeCase(in.ToString(), batch, in, block, k), k,
+                    precision);
+  };
+  check(1, {1, 1, 1}, 1, {.kernel = 1, .stride = 1});
+  check(3, {3, 3, 7}, 1, {.channels = 5});
+  check(2, {16, 3, 4}, 8, {.channels = 8});
+  check(1, {17, 3, 1}, 17, {.channels = 31, .kernel = 3, .stride = 1});
+  check(2, {8, 3, 7}, 8,
+        {.channels = 3, .kernel = 3, .padding = 1, .output_padding = 1});
+}
+
+}  // namespace
+}  // namespace monsoon
