@@ -45,8 +45,9 @@ class Conv2dKernel {
   virtual std::string way() const = 0;
   virtual void Forward(const float* x, const float* w, const float* b,
                        float* y) = 0;
-  // Writes dX, unless it is null, then hands on dW and db. `y` is what Forward
-  // wrote (read only for ReLU). May overwrite dY.
+  // Of the last Forward, whose x and w are as they were. Writes dX, unless it
+  // is null, then hands on dW and db. `y` is what Forward wrote (read only for
+  // ReLU). May overwrite dY.
   virtual void Backward(const float* x, const float* y, const float* w,
                         float* dy, float* dx, const TensorSink& dw,
                         const TensorSink& db) = 0;

@@ -34,7 +34,8 @@ class ConvTranspose2dKernel {
   virtual int64_t output_block() const = 0;
   virtual void Forward(const float* x, const float* w, const float* b,
                        float* y) = 0;
-  // Writes dX, unless it is null, then hands on dW and db. Does not read `y`.
+  // Of the last Forward, whose x and w are as they were. Writes dX, unless it
+  // is null, then hands on dW and db. Does not read `y`.
   virtual void Backward(const float* x, const float* y, const float* w,
                         const float* dy, float* dx, const TensorSink& dw,
                         const TensorSink& db) = 0;

@@ -8,6 +8,7 @@
 #include "models/kernels/conv_transpose2d.h"
 #include "tests/cuda/convolution_check.h"
 #include "tests/models/conv_cases.h"
+#include "tests/models/convolution_loops.h"
 #include "tests/models/numbers.h"
 
 namespace monsoon {
@@ -130,83 +131,85 @@ TEST_CASE("The first of equal numbers wins a window on a GPU", "[cuda]") {
   }
 }
 
-double Product(const Flat& a, const Flat& b) {
+// A transposed convolution's forward and backward, of numbers that bfloat16
+// has. The bias is 0.
+struct Transposed {
+  Transposed(const LayerCase& test, const ConvTranspose2dOptions& k,
+             Precision precision)
+      : in(test.in),
+        out(*test.layer->OutputShape({test.in})),
+        block(test.block),
+        weights(in.channels * out.channels * k.kernel * k.kernel),
+        x(Draw(test.batch * in.size(), 1, Precision::kBf16)),
+        dy(Draw(test.batch * out.size(), 2, Precision::kBf16)),
+        p(weights + out.channels) {
+    p.Slice(0, weights).CopyFrom(Draw(weights, 3, Precision::kBf16));
+    const auto kernel = *MakeKernel<ConvTranspose2dKernel>(
+        TestDevice(), {.batch = test.batch,
+                       .in = in,
+                       .out = out,
+                       .block = block,
+                       .kernel = k.kernel,
+                       .stride = k.stride,
+                       .padding = k.padding,
+                       .precision = precision});
+    out_block = kernel->output_block();
+    const auto there = [](const Flat& flat) {
+      return OnDevice(TestDevice(), flat);
+    };
+    const Flat there_x = there(x), there_p = there(p), there_dy = there(dy);
+    Flat there_y = there(NaNs(dy.size())), there_dx = there(NaNs(x.size())),
+         there_dw = there(NaNs(weights)), db = there(NaNs(out.channels));
+    kernel->Forward(there_x.data(), there_p.data(), there_p.data() + weights,
+                    there_y.data());
+    kernel->Backward(there_x.data(), there_y.data(), there_p.data(),
+                     there_dy.data(), there_dx.data(), {{there_dw}, 0},
+                     {{db}, 0});
+    y = there_y.ToHost();
+    dx = there_dx.ToHost();
+    dw = there_dw.ToHost();
+  }
+
+  Shape in, out;
+  int64_t block, out_block, weights;
+  Flat x, dy, p;  // p: weights and bias
+  Flat y, dx, dw;
+};
+
+void CheckTransposedValues(const Transposed& t, const LayerCase& test,
+                           double error) {
+  const At x = [&](int64_t n, int64_t c, int64_t h, int64_t w) {
+    return t.x[PlaceOf(t.in, t.block, n, c, h, w)];
+  };
+  for (int64_t i = 0; i < t.y.size(); ++i) {
+    const int64_t w = i % t.out.width, h = i / t.out.width % t.out.height,
+                  c = i / t.out.width / t.out.height % t.out.channels,
+                  n = i / t.out.size();
+    const double expected = test.reference(x, t.in, t.p, n, c, h, w);
+    const double found = t.y[PlaceOf(t.out, t.out_block, n, c, h, w)];
+    CHECK(std::abs(found - expected) <= error * std::abs(expected) + 1e-6);
+  }
+}
+
+// The sum of a[i] b[i], whose magnitudes are added to `magnitude`.
+double Product(const Flat& a, const Flat& b, double& magnitude) {
   double sum = 0;
-  for (int64_t i = 0; i < a.size(); ++i) sum += double{a[i]} * b[i];
+  for (int64_t i = 0; i < a.size(); ++i) {
+    sum += double{a[i]} * b[i];
+    magnitude += std::abs(double{a[i]} * b[i]);
+  }
   return sum;
 }
 
-// The values of a transposed convolution against plain loops; its gradients by
-// what they are for: dy . (y - bias) = dx . x = dw . w, as it is linear in each
-// of x and w.
-void CheckTransposed(const LayerCase& test, const ConvTranspose2dOptions& k,
-                     Precision precision) {
-  INFO(test.name << ", precision " << static_cast<int>(precision));
-  const Device device = TestDevice();
-  const Shape out = *test.layer->OutputShape({test.in});
-  auto made =
-      MakeKernel<ConvTranspose2dKernel>(device, {.batch = test.batch,
-                                                 .in = test.in,
-                                                 .out = out,
-                                                 .block = test.block,
-                                                 .kernel = k.kernel,
-                                                 .stride = k.stride,
-                                                 .padding = k.padding,
-                                                 .precision = precision});
-  INFO(made.status());
-  REQUIRE(made.ok());
-  const auto kernel = *std::move(made);
-  const int64_t weights = test.in.channels * out.channels * k.kernel * k.kernel;
-  // Numbers that bfloat16 has; the bias is 0.
-  const Flat x = Draw(test.batch * test.in.size(), 1, Precision::kBf16);
-  const Flat dy = Draw(test.batch * out.size(), 2, Precision::kBf16);
-  Flat p(weights + out.channels);
-  p.Slice(0, weights).CopyFrom(Draw(weights, 3, Precision::kBf16));
-  const Flat there_x = OnDevice(device, x), there_p = OnDevice(device, p),
-             there_dy = OnDevice(device, dy);
-  Flat y = OnDevice(device, NaNs(dy.size())),
-       dx = OnDevice(device, NaNs(x.size())),
-       dw = OnDevice(device, NaNs(weights)),
-       db = OnDevice(device, NaNs(out.channels));
-  kernel->Forward(there_x.data(), there_p.data(), there_p.data() + weights,
-                  y.data());
-  kernel->Backward(there_x.data(), y.data(), there_p.data(), there_dy.data(),
-                   dx.data(), {{dw}, 0}, {{db}, 0});
-  // What cuDNN writes in bfloat16 is rounded by 2^-8 of itself at most, and so
-  // is a sum of it by that part of the sum of magnitudes.
-  const double error = precision == Precision::kBf16 ? 1.0 / 256 : 2e-5;
-  const auto place = [](const Shape& s, int64_t block, int64_t n, int64_t c,
-                        int64_t h, int64_t w) {
-    const int64_t plane = (n * s.channels + c / block * block) * s.height;
-    return (plane + h * block) * s.width + w * block + c % block;
-  };
-  const At at = [&](int64_t n, int64_t c, int64_t h, int64_t w) {
-    return x[place(test.in, test.block, n, c, h, w)];
-  };
-  const Flat found = y.ToHost();
-  for (int64_t i = 0; i < dy.size(); ++i) {
-    const int64_t w = i % out.width, h = i / out.width % out.height,
-                  c = i / out.width / out.height % out.channels,
-                  n = i / out.size();
-    const double expected = test.reference(at, test.in, p, n, c, h, w);
-    const double got = found[place(out, kernel->output_block(), n, c, h, w)];
-    CHECK(std::abs(got - expected) <= error * std::abs(expected) + 1e-6);
-  }
-  const Flat host_dx = dx.ToHost(), host_dw = dw.ToHost();
+// What gradients are for: dy . y = dx . x = dw . w, as y is linear in each of x
+// and w.
+void CheckTransposedGradients(const Transposed& t, double error) {
   double magnitude = 1;
-  for (int64_t i = 0; i < x.size(); ++i) {
-    magnitude += std::abs(double{host_dx[i]} * x[i]);
-  }
-  for (int64_t i = 0; i < weights; ++i) {
-    magnitude += std::abs(double{host_dw[i]} * p[i]);
-  }
-  for (int64_t i = 0; i < dy.size(); ++i) {
-    magnitude += std::abs(double{dy[i]} * found[i]);
-  }
-  const double expected = Product(dy, found);
-  CHECK(std::abs(Product(host_dx, x) - expected) <= error * magnitude);
-  CHECK(std::abs(Product(host_dw, p.Slice(0, weights)) - expected) <=
-        error * magnitude);
+  const double expected = Product(t.dy, t.y, magnitude);
+  const double by_x = Product(t.dx, t.x, magnitude);
+  const double by_w = Product(t.dw, t.p.Slice(0, t.weights), magnitude);
+  CHECK(std::abs(by_x - expected) <= error * magnitude);
+  CHECK(std::abs(by_w - expected) <= error * magnitude);
 }
 
 TEST_CASE("A GPU's transposed convolution in every precision", "[cuda]") {
@@ -214,8 +217,14 @@ TEST_CASE("A GPU's transposed convolution in every precision", "[cuda]") {
       GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16);
   const auto check = [&](int64_t batch, Shape in, int64_t block,
                          ConvTranspose2dOptions k) {
-    CheckTransposed(TransposeCase(in.ToString(), batch, in, block, k), k,
-                    precision);
+    const LayerCase test = TransposeCase(in.ToString(), batch, in, block, k);
+    INFO(test.name);
+    const Transposed transposed(test, k, precision);
+    // What cuDNN writes in bfloat16 is rounded by 2^-8 of itself at most, and
+    // so is a sum of it by that part of the sum of magnitudes.
+    const double error = precision == Precision::kBf16 ? 1.0 / 256 : 2e-5;
+    CheckTransposedValues(transposed, test, error);
+    CheckTransposedGradients(transposed, error);
   };
   check(1, {1, 1, 1}, 1, {.kernel = 1, .stride = 1});
   check(3, {3, 3, 7}, 1, {.channels = 5});
