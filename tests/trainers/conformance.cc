@@ -53,10 +53,9 @@ Property::Property(std::string n, std::string m, Excuse e)
 
 std::vector<Subject> Owing(const Property& property) {
   std::vector<Subject> owing = Subjects();
-  const bool on_device = TestMemory(0).queue() != nullptr;
   std::erase_if(owing, [&](const Subject& subject) {
     // Whose center is the replica refuses one on a device.
-    return (on_device && subject.traits.maps_center) ||
+    return (AreOnDevice() && subject.traits.maps_center) ||
            !ExcuseOf(property, subject).empty();
   });
   return owing;
@@ -98,6 +97,8 @@ std::string ConformanceMatrix() {
   }
   return text;
 }
+
+bool AreOnDevice() { return TestMemory(0).queue() != nullptr; }
 
 std::string ExchangesNothing(const Subject& s) {
   return s.exchanges() ? ""

@@ -39,6 +39,9 @@ std::vector<Subject> Owing(const Property& property);
 // Markdown: what the columns mean, the matrix, and the excuses below it.
 std::string ConformanceMatrix();
 
+// Replicas lie on a device (TestMemory).
+bool AreOnDevice();
+
 // The excuse of trainers that push and pull nothing while they train.
 std::string ExchangesNothing(const Subject& subject);
 

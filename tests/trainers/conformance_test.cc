@@ -33,6 +33,8 @@ const Property kMinimum("minimum",
                         "it may have one");
 
 TEST_CASE("Every trainer reaches the minimum of a quadratic", "[trainers]") {
+  // On a device, bit for bit: tests/cuda/trainers_test.cc.
+  if (AreOnDevice()) return;
   const Subject subject = GENERATE(from_range(Owing(kMinimum)));
   const std::string optimizer = GENERATE("sgd", "nesterov");
   CAPTURE(subject.name, optimizer);
@@ -326,7 +328,8 @@ TEST_CASE("Every trainer's center is finite after any order of exchanges",
           "[trainers]") {
   const Subject subject = GENERATE(from_range(Owing(kFinite)));
   CAPTURE(subject.name);
-  for (uint64_t seed = 0; seed < 20; ++seed) {
+  const uint64_t seeds = AreOnDevice() ? 2 : 20;  // an emulated one is slow
+  for (uint64_t seed = 0; seed < seeds; ++seed) {
     Random random({seed, Random::kPlan});
     ToyJob job = seed % 2 == 0 ? FullJob(subject.name) : SmallJob(subject.name);
     job.rules.clip_norm = 0;
