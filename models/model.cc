@@ -146,6 +146,10 @@ Model::Model(Graph graph, Plan plan, int max_batch, const ModelOptions& options)
   gradient_ = Flat(layout().size());
 }
 
+Model::~Model() {
+  if (device_.queue != nullptr) device_.queue->Wait().IgnoreError();
+}
+
 float* Model::input() {
   return input_.empty() ? activations_.values().front().data : input_.data();
 }

@@ -59,6 +59,9 @@ class Model {
       Graph graph, const Shape& example, const std::vector<int>& batch_sizes,
       const ModelOptions& options = {});
 
+  // Waits for the device: what is under way uses the model's memory.
+  ~Model();
+
   const ParameterLayout& layout() const { return plan_.layout; }
   // For one example; what `monsoon bench kernels` counts as arithmetic.
   int64_t forward_multiply_adds() const { return plan_.forward_multiply_adds; }

@@ -34,6 +34,9 @@ class DeviceBatchSource final : public GradientSource {
       const Dataset& dataset, Loader& loader, Model& model, DeviceQueue& queue,
       uint64_t first_draw);
 
+  // Waits for the steps that are under way: they read its memory.
+  ~DeviceBatchSource() override { queue_.Wait().IgnoreError(); }
+
   int Next() override;
   Losses Gradient(Flat& x, const GradientSink& sink) override;
   Losses Rest() override;

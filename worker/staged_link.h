@@ -19,6 +19,9 @@ class StagedLink final : public Link {
         update_(size, queue.pinned()),
         reply_(size, queue.pinned()) {}
 
+  // Waits for copies that are under way.
+  ~StagedLink() override { queue_.Wait().IgnoreError(); }
+
   absl::Status Pull(Flat& center, Freshness need = {}) override;
   absl::Status Push(const Flat& update, float weight = 1) override;
   absl::Status PushPull(const Flat& update, Flat& reply, float weight = 1,

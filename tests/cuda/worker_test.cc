@@ -124,7 +124,7 @@ TEST_CASE("A GPU's loss that is not finite ends the job as diverged",
   options.lr = 1e20;
   const auto outcomes = Run(options, data);
   REQUIRE(outcomes[0].ok());
-  CHECK(outcomes[0]->status.members(0).state() == pb::DIVERGED);
+  CHECK(outcomes[0]->status.stop_state() == pb::DIVERGED);
 }
 
 TEST_CASE("With --overlap a GPU exchanges beside its steps", "[cuda]") {
