@@ -47,7 +47,8 @@ absl::StatusOr<Shape> ParseExample(const std::string& text) {
 absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   CLI::App app(
       "Times training steps of one worker and this machine's own sgemm of 2048 "
-      "x 2048 x 2048 in turn, on data made for it. With --workers N also N "
+      "x 2048 x 2048 (of a GPU its library's products) in turn, on data made "
+      "for it. With --workers N also N "
       "workers in one process against N processes of their own.",
       kProgram);
   std::string example = "1x28x28", seconds = "5";
@@ -85,6 +86,12 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   options.workers = 1;
   RETURN_IF_ERROR(ResolveOptions(options));
   options.workers = workers;
+  if (workers > 1 && options.device != "cpu") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--workers ", workers, " on --device ", options.device,
+                     ": the comparison with processes of their own is of "
+                     "cores, expected one worker or --device cpu"));
+  }
   arguments.job.options = options;
   return absl::OkStatus();
 }
@@ -109,6 +116,7 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Arguments& arguments) {
       {"batch_size", job.options.batch_size},
       {"threads", job.options.threads},
       {"workers", job.options.workers},
+      {"device", job.options.device},
       {"precision", job.options.precision},
       {"samples_per_s", scales ? scaling.samples_per_s : rates.samples_per_s},
       {"gflops", rates.gflops},

@@ -24,6 +24,7 @@
 #include "cli/machine_checks.h"
 #include "cli/port_check.h"
 #include "cli/server_checks.h"
+#include "cuda/cuda.h"
 #include "data/dataset.h"
 #include "report/report_json.h"
 #include "watch/display_text.h"
@@ -227,7 +228,7 @@ absl::StatusOr<int> Examine(const Arguments& arguments) {
   findings.Add(CheckMemory(files, readings));
   findings.Add(CheckLimits(files));
   findings.Add(CheckClock(readings));
-  findings.Add(CheckGpu(files));
+  findings.Add(CheckGpu(files, CudaVersions(), CudaDevices()));
   findings.Add(data);
   findings.Add(CheckPort(files, arguments.listen, arguments.listen_given));
   findings.Add(

@@ -23,8 +23,11 @@
 #include "cli/median.h"
 #include "data/loader.h"
 #include "models/gemm_limit.h"
+#include "models/kernels/products.h"
 #include "models/model.h"
 #include "worker/batch_source.h"
+#include "worker/compute_device.h"
+#include "worker/device_batch_source.h"
 #include "worker/training_loop.h"
 
 namespace monsoon {
@@ -86,10 +89,15 @@ class Stepper {
   }
 
   const Model& model() const { return *model_; }
+  // Null: the processor computes.
+  DeviceQueue* queue() const { return queue_.get(); }
   // One batch; the number of its samples.
   absl::StatusOr<int64_t> Step() {
     if (job_.evaluates) {
-      const int count = loader_.Next(model_->input(), model_->labels());
+      // A device evaluates whatever lies there.
+      const int count = queue_ == nullptr
+                            ? loader_.Next(model_->input(), model_->labels())
+                            : static_cast<int>(loader_.NextRows().size());
       model_->Evaluate(count, replica_->x);
       return count;
     }
@@ -106,12 +114,17 @@ class Stepper {
       samples += count;
       passed = RealClock().Now() - begin;
     } while (passed < duration);
+    if (queue_ != nullptr) {  // it is a few steps behind
+      RETURN_IF_ERROR(queue_->Wait());
+      passed = RealClock().Now() - begin;
+    }
     return static_cast<double>(samples) / absl::ToDoubleSeconds(passed);
   }
 
  private:
   Stepper(const KernelJob& job, const Dataset& data)
       : job_(job),
+        data_(data),
         loader_(data, 0, 1, job.options.batch_size, kManyEpochs,
                 job.options.seed) {}
 
@@ -121,24 +134,34 @@ class Stepper {
     ASSIGN_OR_RETURN(trainer_, TrainerOf(options));
     ASSIGN_OR_RETURN(optimizer_, MakeOptimizer(options.optimizer,
                                                static_cast<float>(options.lr)));
-    ASSIGN_OR_RETURN(
-        model_, Model::Build(options.model, job_.example, job_.classes,
-                             {options.batch_size},
-                             {.precision = PrecisionOf(options.precision)}));
+    ASSIGN_OR_RETURN(queue_, OpenDevice(options.device, 0));
+    ASSIGN_OR_RETURN(model_,
+                     Model::Build(options.model, job_.example, job_.classes,
+                                  {options.batch_size},
+                                  {.precision = PrecisionOf(options.precision),
+                                   .queue = queue_.get()}));
     initial_ = Flat(model_->layout().size());
     model_->Initialize(options.seed, initial_);
     replica_ = std::make_unique<Replica>(
         0, model_->layout(), *optimizer_,
-        LocalRulesOf(options, loader_.partition_size()));
+        LocalRulesOf(options, loader_.partition_size()),
+        Device{queue_.get()}.memory());
     link_ = std::make_unique<NoLink>(initial_);
-    source_ = std::make_unique<BatchSource>(loader_, *model_,
-                                            FirstDraw(options.seed, 0));
+    const uint64_t draw = FirstDraw(options.seed, 0);
+    if (queue_ == nullptr) {
+      source_ = std::make_unique<BatchSource>(loader_, *model_, draw);
+    } else {
+      ASSIGN_OR_RETURN(source_, DeviceBatchSource::Make(data_, loader_, *model_,
+                                                        *queue_, draw));
+    }
     loop_ = std::make_unique<TrainingLoop>(*trainer_.trainer, *replica_, *link_,
                                            *source_, RealClock());
     return loop_->Start();
   }
 
   const KernelJob& job_;
+  const Dataset& data_;
+  std::unique_ptr<DeviceQueue> queue_;
   Loader loader_;
   MadeTrainer trainer_;
   std::unique_ptr<Optimizer> optimizer_;
@@ -146,8 +169,69 @@ class Stepper {
   Flat initial_;
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<NoLink> link_;
-  std::unique_ptr<BatchSource> source_;
+  std::unique_ptr<GradientSource> source_;
   std::unique_ptr<TrainingLoop> loop_;
+};
+
+// The rate of a device's own products, GFLOP/s: those of the model's layers in
+// sequence where all of them are dense, else one large one.
+class DeviceLimit {
+ public:
+  static absl::StatusOr<std::unique_ptr<DeviceLimit>> Make(const KernelJob& job,
+                                                           const Model& model,
+                                                           DeviceQueue& queue) {
+    auto limit = std::unique_ptr<DeviceLimit>(new DeviceLimit(queue));
+    ProductsKernel::Spec spec = {
+        .products = ProductsOf(model, job.options.batch_size, job.evaluates),
+        .precision = PrecisionOf(job.options.precision)};
+    for (const ProductsKernel::Product& p : spec.products) {
+      limit->gflop_ += 2e-9 * static_cast<double>(p.rows * p.columns * p.depth);
+    }
+    ASSIGN_OR_RETURN(limit->kernel_,
+                     MakeKernel<ProductsKernel>({&queue}, spec));
+    limit->kernel_->Run();  // once before it is recorded
+    limit->recording_ = queue.Record([&] { limit->kernel_->Run(); });
+    RETURN_IF_ERROR(queue.Wait());
+    return limit;
+  }
+
+  absl::StatusOr<double> Measure() {
+    const absl::Time begin = RealClock().Now();
+    absl::Duration passed;
+    int runs = 0;
+    do {
+      for (int i = 0; i < 20; ++i, ++runs) queue_.Replay(*recording_);
+      RETURN_IF_ERROR(queue_.Wait());
+      passed = RealClock().Now() - begin;
+    } while (passed < kSlice);
+    return gflop_ * runs / absl::ToDoubleSeconds(passed);
+  }
+
+ private:
+  explicit DeviceLimit(DeviceQueue& queue) : queue_(queue) {}
+
+  static std::vector<ProductsKernel::Product> ProductsOf(const Model& model,
+                                                         int64_t batch,
+                                                         bool forward_alone) {
+    constexpr int64_t kLarge = 8192;
+    std::vector<ProductsKernel::Product> products;
+    for (const TensorSpec& tensor : model.layout().tensors()) {
+      if (tensor.shape.size() > 2) return {{kLarge, kLarge, kLarge}};
+      if (tensor.shape.size() < 2) continue;
+      const int64_t outputs = tensor.shape[0], inputs = tensor.shape[1];
+      const bool is_first = products.empty();
+      products.push_back({batch, outputs, inputs, false, true});
+      if (forward_alone) continue;
+      products.push_back({outputs, inputs, batch, true, false});
+      if (!is_first) products.push_back({batch, inputs, outputs});
+    }
+    return products;
+  }
+
+  DeviceQueue& queue_;
+  double gflop_ = 0;  // of a run
+  std::unique_ptr<ProductsKernel> kernel_;
+  std::unique_ptr<DeviceQueue::Recording> recording_;
 };
 
 // A process of its own that steps on one core when told to.
@@ -260,13 +344,23 @@ absl::StatusOr<KernelRates> MeasureKernels(const KernelJob& job,
   const Dataset data = MakeData(job);
   ASSIGN_OR_RETURN(const std::unique_ptr<Stepper> stepper,
                    Stepper::Make(job, data));
-  GemmLimit limit(RealClock());
-  limit.Measure();
+  GemmLimit here(RealClock());
+  std::unique_ptr<DeviceLimit> there;
+  if (stepper->queue() != nullptr) {
+    ASSIGN_OR_RETURN(
+        there, DeviceLimit::Make(job, stepper->model(), *stepper->queue()));
+  }
+  const auto measure_limit = [&]() -> absl::StatusOr<double> {
+    if (there == nullptr) return here.Measure();
+    return there->Measure();
+  };
+  RETURN_IF_ERROR(measure_limit().status());
   RETURN_IF_ERROR(stepper->Rate(kSlice).status());
   std::vector<double> samples, gemm;
   const absl::Time end = RealClock().Now() + duration;
   do {
-    gemm.push_back(limit.Measure());
+    ASSIGN_OR_RETURN(const double limit, measure_limit());
+    gemm.push_back(limit);
     ASSIGN_OR_RETURN(const double rate, stepper->Rate(kSlice));
     samples.push_back(rate);
   } while (RealClock().Now() < end);

@@ -31,7 +31,9 @@ struct KernelRates {
 };
 
 // Times steps of one worker (gather, forward, loss, backward, optimizer) and
-// oneDNN's sgemm of 2048 x 2048 x 2048 in turn, for about `duration` in all,
+// oneDNN's sgemm of 2048 x 2048 x 2048 (of a GPU cuBLASLt's products: of the
+// model's shapes in sequence where all layers are dense, else one of 8192) in
+// turn, for about `duration` in all,
 // and returns the median of each, so that both see the same machine.
 // INVALID_ARGUMENT for settings that cannot be.
 absl::StatusOr<KernelRates> MeasureKernels(const KernelJob& job,

@@ -329,15 +329,23 @@ Checks CheckClock(const Readings& readings) {
   return section.checks();
 }
 
-Checks CheckGpu(FileSystem& files) {
+Checks CheckGpu(FileSystem& files, const std::string& cuda, int devices) {
   Section section("gpu");
   const std::string path = "/dev/nvidia0";
-  if (files.Exists(path)) {
-    section.Note("gpu", absl::StrCat(path, " is there; cuda: none"), "",
-                 "this version computes on the processor alone and there is "
-                 "no build of it for GPUs: the GPU stays unused");
+  const std::string built = absl::StrCat("; cuda: ", cuda);
+  if (devices > 0) {
+    section.Good("gpu", absl::StrCat(devices, " for --device cuda", built));
+  } else if (!files.Exists(path)) {
+    section.Good("gpu", absl::StrCat("none (no ", path, ")", built));
+  } else if (cuda == "none") {
+    section.Note("gpu", absl::StrCat(path, " is there", built), "",
+                 "this program was built without CUDA and leaves it unused: "
+                 "install the CUDA toolkit with cuDNN and build again "
+                 "(docs/gpu.md)");
   } else {
-    section.Good("gpu", absl::StrCat("none (no ", path, "); cuda: none"));
+    section.Note("gpu", absl::StrCat(path, " is there", built), "",
+                 "CUDA finds no GPU: look at `nvidia-smi`; its driver must be "
+                 "as new as CUDA");
   }
   return section.checks();
 }

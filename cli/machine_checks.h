@@ -29,6 +29,8 @@ Checks CheckMemory(FileSystem& files, const Readings& readings);
 // Open files and threads.
 Checks CheckLimits(FileSystem& files);
 Checks CheckClock(const Readings& readings);
-Checks CheckGpu(FileSystem& files);
+// `cuda` is what this program was built with ("none"), `devices` how many GPUs
+// it can use.
+Checks CheckGpu(FileSystem& files, const std::string& cuda, int devices);
 
 }  // namespace monsoon

@@ -111,7 +111,7 @@ Checks All(FakeFiles& files, const Readings& readings) {
   Checks all;
   for (const Checks& some :
        {CheckProcessor(files, readings), CheckMemory(files, readings),
-        CheckLimits(files), CheckClock(readings), CheckGpu(files)}) {
+        CheckLimits(files), CheckClock(readings), CheckGpu(files, "none", 0)}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   CheckAdvice(all);
@@ -286,6 +286,13 @@ TEST_CASE("a clock that is wrong or coarse, and a GPU that stays unused") {
   files["/dev/nvidia0"] = "";
   CHECK(Of(files, "gpu").verdict == Verdict::kNote);
   CHECK_THAT(Of(files, "gpu").found, Contains("cuda: none"));
+  CHECK_THAT(Of(files, "gpu").advice, Contains("built without CUDA"));
+  const Check driver = CheckGpu(files, "13.0", 0).front();
+  CHECK(driver.verdict == Verdict::kNote);
+  CHECK_THAT(driver.advice, Contains("nvidia-smi"));
+  const Check usable = CheckGpu(files, "13.0", 2).front();
+  CHECK(usable.verdict == Verdict::kGood);
+  CHECK(usable.found == "2 for --device cuda; cuda: 13.0");
 }
 
 TEST_CASE("numbers and lists of system files") {

@@ -8,12 +8,9 @@
 #include "base/flat.h"
 #include "cuda/cuda.h"
 #include "models/elements.h"
-#include "tests/cuda/emulator/emulator.h"
 
 namespace monsoon {
 namespace {
-
-using Catch::Matchers::Contains;
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -90,56 +87,6 @@ TEST_CASE("A mark passes when the works before it are done", "[cuda]") {
   CHECK_FALSE(queue->Passed(mark));
   CHECK(queue->WaitFor(mark).ok());
   CHECK(queue->Passed(mark));
-}
-
-TEST_CASE("Where memory is out, a queue says what was asked and fails",
-          "[cuda]") {
-  emulator::SetMemory(size_t{100} << 20);
-  {
-    auto queue = *MakeCudaQueue(0);
-    const Flat first(20 << 20, *queue);
-    CHECK(queue->status().ok());
-    const Flat second(10 << 20, *queue);
-    CHECK(queue->status().code() == absl::StatusCode::kResourceExhausted);
-    CHECK_THAT(
-        std::string(queue->status().message()),
-        Contains("cuda:0 (emulated): out of memory: asked for 0.041 GB, 0.02"));
-    // Nothing more is done with it.
-    Flat copy(10 << 20);
-    copy.CopyFrom(second);
-    CHECK(queue->Wait().code() == absl::StatusCode::kResourceExhausted);
-  }
-  emulator::Reset();
-}
-
-TEST_CASE("A GPU that is lost fails its queue and no other", "[cuda]") {
-  emulator::SetDevices(2);
-  {
-    auto lost = *MakeCudaQueue(0);
-    auto other = *MakeCudaQueue(1);
-    Flat a(3, *lost), b(3, *other);
-    emulator::Lose(0);
-    b.CopyFrom(Host({1, 2, 3}));
-    CHECK(b.ToHost()[1] == 2);
-    CHECK(lost->Wait().code() == absl::StatusCode::kUnavailable);
-    CHECK_THAT(std::string(lost->status().message()),
-               Contains("cuda:0 (emulated): ") && Contains("uncorrectable"));
-    CHECK(other->Wait().ok());
-  }
-  emulator::Reset();
-}
-
-TEST_CASE("A GPU that is not there is named with those that are", "[cuda]") {
-  CHECK_THAT(std::string(MakeCudaQueue(3).status().message()),
-             Contains("this machine has 1 GPUs, expected 0 to 0"));
-  emulator::SetDevices(0);
-  CHECK(CudaDevices() == 0);
-  const absl::Status none = MakeCudaQueue(0).status();
-  CHECK(none.code() == absl::StatusCode::kUnavailable);
-  CHECK_THAT(std::string(none.message()),
-             Contains("no GPU is found: no CUDA-capable device") &&
-                 Contains("--device cpu"));
-  emulator::Reset();
 }
 
 }  // namespace

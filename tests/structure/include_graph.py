@@ -7,19 +7,20 @@ from repository import files, text, trainers
 
 MAY_INCLUDE = {
     "base": "",
+    "cuda": "base",
     "proto": "base",
     "data": "base",
-    "models": "base",
-    "trainers": "base",
+    "models": "base cuda",
+    "trainers": "base cuda",
     "transport": "base proto",
     "server": "base proto trainers transport watch",
     "watch": "base proto transport",
-    "worker": "base proto trainers models data transport watch",
+    "worker": "base cuda proto trainers models data transport watch",
     "sim": "server worker trainers models data transport base",
     "report": "base proto",
-    "cli": "base proto data models trainers transport server watch worker sim "
+    "cli": "base cuda proto data models trainers transport server watch worker sim "
            "report",
-    "tests": "base proto data models trainers transport server watch worker "
+    "tests": "base cuda proto data models trainers transport server watch worker "
              "sim report cli",
 }
 KNOW_NO_ALGORITHM = ("server", "worker", "sim")
@@ -32,7 +33,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 def includes(root):
     """file -> what it includes in quotes."""
     return {path.as_posix(): INCLUDE.findall(text(root, path))
-            for path in files(root, ".h", ".cc")
+            for path in files(root, ".h", ".cc", ".cu")
             if path.parts[0] in MAY_INCLUDE}
 
 

@@ -1,29 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense layers over cuBLASLt: bias and ReLU are part of the product, and so are
 // the sink's scale and beta.
-#include <cuda_bf16.h>
-
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
+#include "models/kernels/cuda/bf16.h"
 #include "models/kernels/cuda/device_array.h"
+#include "models/kernels/cuda/operands.h"
 #include "models/kernels/dense.h"
 
 namespace monsoon {
 namespace {
 
-using Operands = CudaMatmul::Operands;
 using Epilogue = CudaMatmul::Epilogue;
-
-Operands OperandsOf(Precision precision) {
-  switch (precision) {
-    case Precision::kBf16:
-      return Operands::kBf16;
-    case Precision::kTf32:
-      return Operands::kTf32;
-    default:
-      return Operands::kFp32;
-  }
-}
 
 struct ColumnSum {
   float value = 0;
@@ -45,14 +33,13 @@ class Operand {
   int64_t stride() const { return stride_; }
   // What the product takes for `matrix`; until the next call.
   const void* Round(const float* matrix) {
-    __nv_bfloat16* const to = rounded_.data();
+    Bf16* const to = rounded_.data();
     if (to == nullptr) return matrix;
     ForIndex(queue_, size_,
              [matrix, to, columns = columns_,
               stride = stride_] MONSOON_ELEMENT_LAMBDA(int64_t i) {
                const int64_t row = i / columns;
-               to[row * stride + (i - row * columns)] =
-                   __float2bfloat16(matrix[i]);
+               to[row * stride + (i - row * columns)] = Bf16(matrix[i]);
              });
     return to;
   }
@@ -65,7 +52,7 @@ class Operand {
  private:
   const int64_t columns_, stride_, size_;
   CudaQueue& queue_;
-  DeviceArray<__nv_bfloat16> rounded_;
+  DeviceArray<Bf16> rounded_;
 };
 
 class CudaDense final : public DenseKernel {
