@@ -301,7 +301,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   mprotect(mapping, mapped, PROT_READ | PROT_WRITE);
   std::memset(mapping, 0xff, mapped);  // floats: NaN
-  if (world.open == 0 && mapped <= kMostProtected) {
+  if (!world.is_reachable && mapped <= kMostProtected) {
     mprotect(mapping, mapped, PROT_NONE);
   }
   char* const at = mapping + mapped - rounded;
