@@ -64,7 +64,7 @@ TEST_CASE("A dense layer of bf16 on a device computes what plain loops do",
   for (const Spec& spec : OddSpecs(Precision::kBf16)) Check(spec);
 }
 
-// An operand is off by u at most: 2^-9 of it where eight bits are rounded to
+// An operand is off by u of it at most: 2^-8 where eight bits are rounded to
 // nearest, 2^-10 where eleven are kept however (GPUs cut the rest off). So a
 // product is off by (2 u + u^2) |x w|, and float32 sums of n terms add
 // n 2^-24 of their magnitude.
@@ -98,7 +98,7 @@ void CheckRounding(Precision precision, double u) {
 TEST_CASE("A precision rounds operands, and nothing else", "[cuda]") {
   CheckRounding(Precision::kFp32, 0);
   CheckRounding(Precision::kTf32, 0x1p-10);
-  CheckRounding(Precision::kBf16, 0x1p-9);
+  CheckRounding(Precision::kBf16, 0x1p-8);
   // 1 + 2^-7 has eight bits, 1 + 2^-9 ten; the bias and the sum have all.
   const auto product = [](Precision precision, float value) {
     const auto kernel = *MakeKernel<DenseKernel>(

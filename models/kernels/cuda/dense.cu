@@ -6,24 +6,13 @@
 #include "cuda/matmul.h"
 #include "models/kernels/cuda/bf16.h"
 #include "models/kernels/cuda/device_array.h"
+#include "models/kernels/cuda/operands.h"
 #include "models/kernels/dense.h"
 
 namespace monsoon {
 namespace {
 
-using Operands = CudaMatmul::Operands;
 using Epilogue = CudaMatmul::Epilogue;
-
-Operands OperandsOf(Precision precision) {
-  switch (precision) {
-    case Precision::kBf16:
-      return Operands::kBf16;
-    case Precision::kTf32:
-      return Operands::kTf32;
-    default:
-      return Operands::kFp32;
-  }
-}
 
 // Rows of rounded matrices begin at multiples of this, 16 bytes: tensor cores
 // are fed by that much.
