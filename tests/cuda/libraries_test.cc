@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -67,11 +68,48 @@ TEST_CASE("Calls are forwarded to the libraries", "[cuda]") {
             .find("not supported") != std::string::npos);
   CHECK(std::string(cudnnGetErrorString(CUDNN_STATUS_BAD_PARAM)) ==
         "CUDNN_STATUS_BAD_PARAM");
-  // Descriptors are the host's: no GPU is asked.
+}
+
+// Descriptors are the host's, no GPU is asked: so the emulated cuBLASLt can be
+// held against the library.
+TEST_CASE("cuBLASLt takes the attributes that we set", "[cuda]") {
   cublasLtMatrixLayout_t layout = nullptr;
-  CHECK(cublasLtMatrixLayoutCreate(&layout, CUDA_R_32F, 3, 2, 4) ==
+  CHECK(cublasLtMatrixLayoutCreate(&layout, CUDA_R_16BF, 3, 2, 8) ==
         CUBLAS_STATUS_SUCCESS);
   CHECK(cublasLtMatrixLayoutDestroy(layout) == CUBLAS_STATUS_SUCCESS);
+  cublasLtMatmulDesc_t product = nullptr;
+  REQUIRE(cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F_FAST_TF32,
+                                   CUDA_R_32F) == CUBLAS_STATUS_SUCCESS);
+  const auto set = [&](cublasLtMatmulDescAttributes_t attribute,
+                       const auto& value) {
+    return cublasLtMatmulDescSetAttribute(product, attribute, &value,
+                                          sizeof value);
+  };
+  const auto epilogue = CUBLASLT_EPILOGUE_RELU_BIAS;
+  CHECK(set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T) == CUBLAS_STATUS_SUCCESS);
+  CHECK(set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N) == CUBLAS_STATUS_SUCCESS);
+  CHECK(set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue) == CUBLAS_STATUS_SUCCESS);
+  CHECK(set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, uintptr_t{16}) ==
+        CUBLAS_STATUS_SUCCESS);
+  CHECK(set(CUBLASLT_MATMUL_DESC_TRANSA, int64_t{CUBLAS_OP_T}) ==
+        CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(cublasLtMatmulDescDestroy(product) == CUBLAS_STATUS_SUCCESS);
+  cublasLtMatmulPreference_t preference = nullptr;
+  REQUIRE(cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS);
+  const uint64_t workspace = 1 << 20;
+  CHECK(cublasLtMatmulPreferenceSetAttribute(
+            preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+            sizeof workspace) == CUBLAS_STATUS_SUCCESS);
+  for (const auto which : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+                           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+                           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+    const uint32_t bytes = 4;
+    CHECK(cublasLtMatmulPreferenceSetAttribute(preference, which, &bytes,
+                                               sizeof bytes) ==
+          CUBLAS_STATUS_SUCCESS);
+  }
+  CHECK(cublasLtMatmulPreferenceDestroy(preference) == CUBLAS_STATUS_SUCCESS);
 }
 
 TEST_CASE("A library that is not there says so", "[cuda]") {
