@@ -22,8 +22,8 @@
 #include "cli/in_process.h"
 #include "cli/median.h"
 #include "data/loader.h"
+#include "models/cuda/gemm_limit.h"
 #include "models/gemm_limit.h"
-#include "models/kernels/products.h"
 #include "models/model.h"
 #include "worker/batch_source.h"
 #include "worker/compute_device.h"
@@ -173,66 +173,28 @@ class Stepper {
   std::unique_ptr<TrainingLoop> loop_;
 };
 
-// The rate of a device's own products, GFLOP/s: those of the model's layers in
-// sequence where all of them are dense, else one large one.
-class DeviceLimit {
- public:
-  static absl::StatusOr<std::unique_ptr<DeviceLimit>> Make(const KernelJob& job,
-                                                           const Model& model,
-                                                           DeviceQueue& queue) {
-    auto limit = std::unique_ptr<DeviceLimit>(new DeviceLimit(queue));
-    ProductsKernel::Spec spec = {
-        .products = ProductsOf(model, job.options.batch_size, job.evaluates),
-        .precision = PrecisionOf(job.options.precision)};
-    for (const ProductsKernel::Product& p : spec.products) {
-      limit->gflop_ += 2e-9 * static_cast<double>(p.rows * p.columns * p.depth);
+// What a GPU's library reaches at the moment, GFLOP/s: for the products of the
+// model's layers in sequence where all of them are dense, else for one large
+// product.
+absl::StatusOr<double> GpuLimit(const KernelJob& job, const Model& model,
+                                DeviceQueue& queue) {
+  const Precision precision = PrecisionOf(job.options.precision);
+  std::vector<DenseShape> layers;
+  for (const TensorSpec& tensor : model.layout().tensors()) {
+    if (tensor.shape.size() < 2) continue;
+    if (tensor.shape.size() > 2 || job.evaluates) {
+      ASSIGN_OR_RETURN(const GemmTime time, MeasureCudaGemm(queue, precision));
+      return time.gflops();
     }
-    ASSIGN_OR_RETURN(limit->kernel_,
-                     MakeKernel<ProductsKernel>({&queue}, spec));
-    limit->kernel_->Run();  // once before it is recorded
-    limit->recording_ = queue.Record([&] { limit->kernel_->Run(); });
-    RETURN_IF_ERROR(queue.Wait());
-    return limit;
+    layers.push_back({.batch = job.options.batch_size,
+                      .inputs = tensor.shape[1],
+                      .outputs = tensor.shape[0],
+                      .input_gradient = !layers.empty()});
   }
-
-  absl::StatusOr<double> Measure() {
-    const absl::Time begin = RealClock().Now();
-    absl::Duration passed;
-    int runs = 0;
-    do {
-      for (int i = 0; i < 20; ++i, ++runs) queue_.Replay(*recording_);
-      RETURN_IF_ERROR(queue_.Wait());
-      passed = RealClock().Now() - begin;
-    } while (passed < kSlice);
-    return gflop_ * runs / absl::ToDoubleSeconds(passed);
-  }
-
- private:
-  explicit DeviceLimit(DeviceQueue& queue) : queue_(queue) {}
-
-  static std::vector<ProductsKernel::Product> ProductsOf(const Model& model,
-                                                         int64_t batch,
-                                                         bool forward_alone) {
-    constexpr int64_t kLarge = 8192;
-    std::vector<ProductsKernel::Product> products;
-    for (const TensorSpec& tensor : model.layout().tensors()) {
-      if (tensor.shape.size() > 2) return {{kLarge, kLarge, kLarge}};
-      if (tensor.shape.size() < 2) continue;
-      const int64_t outputs = tensor.shape[0], inputs = tensor.shape[1];
-      const bool is_first = products.empty();
-      products.push_back({batch, outputs, inputs, false, true});
-      if (forward_alone) continue;
-      products.push_back({outputs, inputs, batch, true, false});
-      if (!is_first) products.push_back({batch, inputs, outputs});
-    }
-    return products;
-  }
-
-  DeviceQueue& queue_;
-  double gflop_ = 0;  // of a run
-  std::unique_ptr<ProductsKernel> kernel_;
-  std::unique_ptr<DeviceQueue::Recording> recording_;
-};
+  ASSIGN_OR_RETURN(const GemmTime time,
+                   MeasureCudaDense(queue, precision, layers));
+  return time.gflops();
+}
 
 // A process of its own that steps on one core when told to.
 class PinnedProcess {
@@ -344,15 +306,10 @@ absl::StatusOr<KernelRates> MeasureKernels(const KernelJob& job,
   const Dataset data = MakeData(job);
   ASSIGN_OR_RETURN(const std::unique_ptr<Stepper> stepper,
                    Stepper::Make(job, data));
-  GemmLimit here(RealClock());
-  std::unique_ptr<DeviceLimit> there;
-  if (stepper->queue() != nullptr) {
-    ASSIGN_OR_RETURN(
-        there, DeviceLimit::Make(job, stepper->model(), *stepper->queue()));
-  }
+  GemmLimit processor(RealClock());
   const auto measure_limit = [&]() -> absl::StatusOr<double> {
-    if (there == nullptr) return here.Measure();
-    return there->Measure();
+    if (stepper->queue() == nullptr) return processor.Measure();
+    return GpuLimit(job, stepper->model(), *stepper->queue());
   };
   RETURN_IF_ERROR(measure_limit().status());
   RETURN_IF_ERROR(stepper->Rate(kSlice).status());

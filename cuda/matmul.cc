@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -12,6 +13,10 @@ namespace monsoon {
 namespace {
 
 constexpr char kWhat[] = "preparing a matrix product";
+// What cudaMalloc gives, and the most that cuBLASLt asks about.
+constexpr uint32_t kMostAligned = 256;
+// Of a bias; preferences have no word for it, and some algorithms need it.
+constexpr uint32_t kBiasAligned = 16;
 
 cublasComputeType_t ComputeType(CudaMatmul::Operands operands) {
   return operands == CudaMatmul::Operands::kTf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
@@ -20,45 +25,56 @@ cublasComputeType_t ComputeType(CudaMatmul::Operands operands) {
 
 uint32_t AlignmentOf(const void* pointer) {
   // The address of nothing is aligned to everything.
-  const auto address = reinterpret_cast<uintptr_t>(pointer);
-  return static_cast<uint32_t>(
-      std::min<uintptr_t>(256, address == 0 ? 256 : address & -address));
+  const auto address = reinterpret_cast<uintptr_t>(pointer) | kMostAligned;
+  return static_cast<uint32_t>(address & -address);
 }
 
 }  // namespace
 
 CudaMatmul::CudaMatmul(const Spec& spec, CudaQueue& queue)
     : spec_(spec), queue_(queue) {
-  if (!queue_.Enter() || queue_.cublaslt() == nullptr) return;
+  if (!queue_.Enter() || queue_.cublaslt() == nullptr ||
+      queue_.workspace() == nullptr) {
+    return;
+  }
+  if (has_bias()) bias_ = Flat(spec_.columns, queue_);
+  MakeOperation();
+  MakeLayouts();
+  // Says now, not in the first run, that there is none.
+  AlgorithmFor({kMostAligned, kMostAligned, kMostAligned});
+}
+
+void CudaMatmul::MakeOperation() {
   cublasLtMatmulDesc_t operation = nullptr;
   if (!queue_.Check(cublasLtMatmulDescCreate(
-                        &operation, ComputeType(spec.operands), CUDA_R_32F),
+                        &operation, ComputeType(spec_.operands), CUDA_R_32F),
                     kWhat)) {
     return;
   }
   operation_.reset(operation);
   Set(CUBLASLT_MATMUL_DESC_TRANSA,
-      spec.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+      spec_.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   Set(CUBLASLT_MATMUL_DESC_TRANSB,
-      spec.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (spec.epilogue != Epilogue::kNone) {
-    Set(CUBLASLT_MATMUL_DESC_EPILOGUE, spec.epilogue == Epilogue::kBias
-                                           ? CUBLASLT_EPILOGUE_BIAS
-                                           : CUBLASLT_EPILOGUE_RELU_BIAS);
-    Set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
-  }
+      spec_.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+  if (!has_bias()) return;
+  Set(CUBLASLT_MATMUL_DESC_EPILOGUE, spec_.epilogue == Epilogue::kBias
+                                         ? CUBLASLT_EPILOGUE_BIAS
+                                         : CUBLASLT_EPILOGUE_RELU_BIAS);
+}
+
+void CudaMatmul::MakeLayouts() {
   const cudaDataType type =
-      spec.operands == Operands::kBf16 ? CUDA_R_16BF : CUDA_R_32F;
-  const auto [a_width, a_height] = spec.a_transposed
-                                       ? std::pair(spec.rows, spec.depth)
-                                       : std::pair(spec.depth, spec.rows);
-  const auto [b_width, b_height] = spec.b_transposed
-                                       ? std::pair(spec.depth, spec.columns)
-                                       : std::pair(spec.columns, spec.depth);
-  a_ = MakeLayout(type, a_width, a_height, spec.a_stride);
-  b_ = MakeLayout(type, b_width, b_height, spec.b_stride);
-  d_ = MakeLayout(CUDA_R_32F, spec.columns, spec.rows, 0);
-  queue_.workspace();
+      spec_.operands == Operands::kBf16 ? CUDA_R_16BF : CUDA_R_32F;
+  const auto [a_width, a_height] = spec_.a_transposed
+                                       ? std::pair(spec_.rows, spec_.depth)
+                                       : std::pair(spec_.depth, spec_.rows);
+  const auto [b_width, b_height] = spec_.b_transposed
+                                       ? std::pair(spec_.depth, spec_.columns)
+                                       : std::pair(spec_.columns, spec_.depth);
+  a_ = MakeLayout(type, a_width, a_height, spec_.a_stride);
+  b_ = MakeLayout(type, b_width, b_height, spec_.b_stride);
+  d_ = MakeLayout(spec_.rounds_d ? CUDA_R_16BF : CUDA_R_32F, spec_.columns,
+                  spec_.rows, 0);
 }
 
 CudaMatmul::Layout CudaMatmul::MakeLayout(cudaDataType type, int64_t width,
@@ -80,8 +96,13 @@ void CudaMatmul::Set(cublasLtMatmulDescAttributes_t attribute, const T& value) {
 
 const cublasLtMatmulAlgo_t* CudaMatmul::AlgorithmFor(
     const Alignments& alignments) {
+  if (!queue_.ok()) return nullptr;
   const auto known = algorithms_.find(alignments);
   if (known != algorithms_.end()) return &known->second;
+  if (has_bias()) {
+    // The choice goes by the address, and reads nothing there.
+    Set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, uintptr_t{kBiasAligned});
+  }
   cublasLtMatmulPreference_t preference = nullptr;
   if (!queue_.Check(cublasLtMatmulPreferenceCreate(&preference), kWhat)) {
     return nullptr;
@@ -100,33 +121,57 @@ const cublasLtMatmulAlgo_t* CudaMatmul::AlgorithmFor(
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignments[0]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignments[2]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignments[2]);
-  cublasLtMatmulHeuristicResult_t best;
-  int found = 0;
-  if (!queue_.Check(cublasLtMatmulAlgoGetHeuristic(
-                        queue_.cublaslt(), operation_.get(), b_.get(), a_.get(),
-                        d_.get(), d_.get(), preference, 1, &best, &found),
-                    absl::StrCat("choosing a product of ", spec_.rows, " x ",
-                                 spec_.depth, " x ", spec_.columns))) {
-    return nullptr;
+  cublasLtMatmulAlgo_t algorithm;
+  const cublasStatus_t chosen = Choose(preference, &algorithm);
+  const std::string product =
+      absl::StrCat("a product of ", spec_.rows, " x ", spec_.depth, " by ",
+                   spec_.depth, " x ", spec_.columns);
+  if (chosen == CUBLAS_STATUS_NOT_SUPPORTED) {
+    queue_.Fail(absl::UnimplementedError(
+        absl::StrCat("cuBLASLt has no way to compute ", product,
+                     "; use another --precision or batch size")));
   }
-  if (found == 0) {
-    queue_.Fail(absl::UnimplementedError(absl::StrCat(
-        "cuBLASLt has no product of ", spec_.rows, " x ", spec_.depth, " x ",
-        spec_.columns, " for this GPU; use another --precision")));
+  if (!queue_.Check(chosen,
+                    absl::StrCat("choosing a way to compute ", product)))
     return nullptr;
-  }
-  return &algorithms_.emplace(alignments, best.algo).first->second;
+  return &algorithms_.emplace(alignments, algorithm).first->second;
 }
 
-void CudaMatmul::Run(const void* a, const void* b, float* d, float alpha,
+cublasStatus_t CudaMatmul::Choose(cublasLtMatmulPreference_t preference,
+                                  cublasLtMatmulAlgo_t* algorithm) {
+  constexpr int kMost = 4;  // of which the first should do
+  cublasLtMatmulHeuristicResult_t results[kMost] = {};
+  int found = 0;
+  const cublasStatus_t asked = cublasLtMatmulAlgoGetHeuristic(
+      queue_.cublaslt(), operation_.get(), b_.get(), a_.get(), d_.get(),
+      d_.get(), preference, kMost, results, &found);
+  if (asked != CUBLAS_STATUS_SUCCESS) return asked;
+  for (int i = 0; i < found; ++i) {
+    if (results[i].state != CUBLAS_STATUS_SUCCESS ||
+        results[i].workspaceSize > CudaQueue::kWorkspaceBytes) {
+      continue;
+    }
+    *algorithm = results[i].algo;
+    return CUBLAS_STATUS_SUCCESS;
+  }
+  return CUBLAS_STATUS_NOT_SUPPORTED;
+}
+
+const float* CudaMatmul::AlignedBias(const float* bias) {
+  if (AlignmentOf(bias) >= kBiasAligned) return bias;
+  queue_.Copy(bias_.data(), bias,
+              static_cast<size_t>(spec_.columns) * sizeof(float));
+  return bias_.data();
+}
+
+void CudaMatmul::Run(const void* a, const void* b, void* d, float alpha,
                      float beta, const float* bias) {
   if (!queue_.Enter()) return;
-  if (spec_.epilogue != Epilogue::kNone) {
-    Set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
-  }
   const cublasLtMatmulAlgo_t* const algorithm =
       AlgorithmFor({AlignmentOf(a), AlignmentOf(b), AlignmentOf(d)});
-  if (algorithm == nullptr || !queue_.ok()) return;
+  if (algorithm == nullptr) return;
+  if (has_bias()) Set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, AlignedBias(bias));
+  if (!queue_.ok()) return;
   queue_.Check(cublasLtMatmul(queue_.cublaslt(), operation_.get(), &alpha, b,
                               b_.get(), a, a_.get(), &beta, d, d_.get(), d,
                               d_.get(), algorithm, queue_.workspace(),

@@ -9,14 +9,16 @@
 #include <memory>
 #include <type_traits>
 
+#include "base/flat.h"
 #include "cuda/cuda_queue.h"
 
 namespace monsoon {
 
 // D = alpha op(A) op(B) + beta D by cuBLASLt, all row-major: op(A)
-// [rows, depth], op(B) [depth, columns], D [rows, columns] float32. Made once
-// for its sizes; a run allocates nothing and may be recorded, once the first
-// one with pointers of the same alignment was not.
+// [rows, depth], op(B) [depth, columns], D [rows, columns]. Made once for its
+// sizes; a run allocates nothing on the GPU and may be recorded.
+// The algorithm is what cuBLASLt holds for the best, not what was the fastest
+// in a trial: so a run repeated gives the same bits.
 class CudaMatmul {
  public:
   // What A and B are, and how they are multiplied; sums are float32.
@@ -38,14 +40,18 @@ class CudaMatmul {
     int64_t a_stride = 0, b_stride = 0;
     Operands operands = Operands::kFp32;
     Epilogue epilogue = Epilogue::kNone;
+    // D is __nv_bfloat16, not float. REQUIRES: kBf16 operands, no epilogue.
+    bool rounds_d = false;
   };
 
-  // Where cuBLASLt cannot, the queue has failed.
+  // Where cuBLASLt has no such product, or there is no memory, the queue has
+  // failed.
   CudaMatmul(const Spec& spec, CudaQueue& queue);
 
-  // A and B are float, or __nv_bfloat16 for kBf16. `bias` is read where the
-  // epilogue has one. With beta 0, D is not read.
-  void Run(const void* a, const void* b, float* d, float alpha = 1,
+  // A and B are float, or __nv_bfloat16 for kBf16; at any addresses that such
+  // numbers may have. `bias` is read where the epilogue has one. With beta 0, D
+  // is not read.
+  void Run(const void* a, const void* b, void* d, float alpha = 1,
            float beta = 0, const float* bias = nullptr);
 
  private:
@@ -60,17 +66,26 @@ class CudaMatmul {
   // Bytes that a, b and d are aligned to.
   using Alignments = std::array<uint32_t, 3>;
 
+  bool has_bias() const { return spec_.epilogue != Epilogue::kNone; }
+  void MakeOperation();
+  void MakeLayouts();
   Layout MakeLayout(cudaDataType type, int64_t width, int64_t height,
                     int64_t stride);
   template <typename T>
   void Set(cublasLtMatmulDescAttributes_t attribute, const T& value);
-  // The best algorithm for pointers so aligned; null where there is none.
+  // Found when first asked for; null where the queue has failed.
   const cublasLtMatmulAlgo_t* AlgorithmFor(const Alignments& alignments);
+  // NOT_SUPPORTED where cuBLASLt has none.
+  cublasStatus_t Choose(cublasLtMatmulPreference_t preference,
+                        cublasLtMatmulAlgo_t* algorithm);
+  // The same numbers, where cuBLASLt can read them.
+  const float* AlignedBias(const float* bias);
 
   const Spec spec_;
   CudaQueue& queue_;
   Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> operation_;
   Layout a_, b_, d_;
+  Flat bias_;
   std::map<Alignments, cublasLtMatmulAlgo_t> algorithms_;
 };
 

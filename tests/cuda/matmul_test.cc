@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/matmul.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <vector>
 
 #include "base/flat.h"
+#include "models/kernels/cuda/bf16.h"
 #include "tests/models/numbers.h"
 
 namespace monsoon {
@@ -62,9 +65,9 @@ void Check(CudaQueue& queue, Spec s, float alpha, float beta) {
 
 TEST_CASE("A product is that of plain loops", "[cuda]") {
   auto queue = *CudaQueue::Make(0);
-  for (const int64_t rows : {1, 3, 17}) {
+  for (const int64_t rows : {1, 3, 17, 33}) {
     for (const int64_t depth : {1, 7, 33}) {
-      for (const int64_t columns : {1, 5, 31}) {
+      for (const int64_t columns : {1, 5, 17, 31}) {
         for (const int transposed : {0, 1, 2, 3}) {
           Spec spec{.rows = rows, .columns = columns, .depth = depth};
           spec.a_transposed = transposed & 1;
@@ -89,6 +92,65 @@ TEST_CASE("Rows of operands may lie apart", "[cuda]") {
     spec.b_transposed = transposed & 2;
     spec.a_stride = spec.b_stride = 16;
     Check(*queue, spec, 1, 0);
+  }
+}
+
+// Numbers of eight bits, which all operands have exactly: so the sums are
+// float32's, and rounded once where they are told to be.
+void CheckRounded(CudaQueue& queue, Spec s) {
+  const bool is_bf16 = s.operands == CudaMatmul::Operands::kBf16;
+  const Flat a = Draw(s.rows * s.depth, 1, Precision::kBf16);
+  const Flat b = Draw(s.depth * s.columns, 2, Precision::kBf16);
+  const auto there = [&](const Flat& here) {
+    std::vector<Bf16> rounded;
+    for (const float value : here.span()) rounded.emplace_back(value);
+    Flat copy(here.size(), queue);
+    queue.Copy(copy.data(),
+               is_bf16 ? static_cast<const void*>(rounded.data()) : here.data(),
+               rounded.size() * (is_bf16 ? sizeof(Bf16) : sizeof(float)));
+    return copy;
+  };
+  const Flat da = there(a), db = there(b);
+  const int64_t size = s.rows * s.columns;
+  Flat d(size, queue);
+  CudaMatmul(s, queue).Run(da.data(), db.data(), d.data());
+  REQUIRE(queue.Wait().ok());
+  std::vector<Bf16> rounded(static_cast<size_t>(size));
+  Flat found = d.ToHost();
+  if (s.rounds_d) {
+    queue.Copy(rounded.data(), d.data(), rounded.size() * sizeof(Bf16));
+    REQUIRE(queue.Wait().ok());
+    std::transform(rounded.begin(), rounded.end(), found.span().begin(),
+                   [](Bf16 value) { return static_cast<float>(value); });
+  }
+  for (int64_t i = 0; i < size; ++i) {
+    double sum = 0;
+    for (int64_t k = 0; k < s.depth; ++k) {
+      sum += double{At(a, s.a_transposed, s.a_transposed ? s.rows : s.depth,
+                       i / s.columns, k)} *
+             double{At(b, s.b_transposed, s.b_transposed ? s.depth : s.columns,
+                       k, i % s.columns)};
+    }
+    // Half a step of the last of eight bits, and of the sums as above.
+    const double bound = (s.rounds_d ? 0x1p-8 * std::abs(sum) : 0) + 4e-6;
+    CHECK(std::abs(double{found[i]} - sum) <= bound);
+  }
+}
+
+TEST_CASE("Operands of bfloat16 are multiplied as they are", "[cuda]") {
+  auto queue = *CudaQueue::Make(0);
+  for (const int transposed : {0, 1, 2, 3}) {
+    for (const int64_t size : {1, 7, 17, 33}) {
+      Spec spec{.rows = size, .columns = 3 * size % 31, .depth = 31};
+      spec.a_transposed = transposed & 1;
+      spec.b_transposed = transposed & 2;
+      spec.operands = CudaMatmul::Operands::kTf32;
+      CheckRounded(*queue, spec);
+      spec.operands = CudaMatmul::Operands::kBf16;
+      CheckRounded(*queue, spec);
+      spec.rounds_d = true;
+      CheckRounded(*queue, spec);
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "models/kernels/dense.h"
 #include "models/kernels/gather.h"
 #include "models/kernels/softmax_cross_entropy.h"
 #include "tests/cuda/emulator/emulator.h"
@@ -85,9 +86,9 @@ void CheckLayerReplay(const LayerCase& test) {
 }
 
 TEST_CASE("A replay of a layer does what its calls did", "[cuda]") {
-  const auto all = {PlainCases(),    AddCases(),      ConcatCases(),
-                    AverageCases(),  UpsampleCases(), SoftmaxCases(),
-                    BatchNormCases()};
+  const auto all = {PlainCases(),   AddCases(),      ConcatCases(),
+                    AverageCases(), UpsampleCases(), SoftmaxCases(),
+                    DenseCases(),   BatchNormCases()};
   for (const auto& cases : all) {
     for (const LayerCase& test : cases) CheckLayerReplay(test);
   }
@@ -95,6 +96,36 @@ TEST_CASE("A replay of a layer does what its calls did", "[cuda]") {
   CheckLayerReplay(SoftmaxCase("many channels", 2, {35, 1, 1}, 1));
   CheckLayerReplay(AverageCase("a large window", 2, {8, 7, 9}, 8, 0));
   CheckLayerReplay(BatchNormCase("in parts", 4, {3, 32, 31}, 3));
+}
+
+// The weights' gradient is added to zeros here, by the product itself.
+TEST_CASE("A replay of a dense layer does what its calls did", "[cuda]") {
+  const Precision precision =
+      GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16);
+  const DenseKernel::Spec s = {.batch = 130,
+                               .inputs = 17,
+                               .outputs = 9,
+                               .relu = true,
+                               .precision = precision};
+  const auto kernel = *MakeKernel<DenseKernel>(TestDevice(), s);
+  OnDevice<float> x(FloatsOf(Draw(s.batch * s.inputs, 1)));
+  // The bias behind the weights, at an odd place.
+  OnDevice<float> w(FloatsOf(Draw(s.outputs * (s.inputs + 1), 2)));
+  OnDevice<float> dy(FloatsOf(Draw(s.batch * s.outputs, 3)));
+  OnDevice<float> y(size_t(s.batch * s.outputs));
+  OnDevice<float> dx(size_t(s.batch * s.inputs));
+  OnDevice<float> dw(size_t(s.outputs * (s.inputs + 1)));
+  const int64_t bias = s.outputs * s.inputs;
+  DeviceQueue& queue = *TestDevice().queue;
+  Flat gradient = Flat::View(dw.data(), bias + s.outputs, &queue);
+  CheckReplay(
+      [&] {
+        kernel->Forward(x.data(), w.data(), w.data() + bias, y.data());
+        queue.Zero(dw.data(), size_t(bias + s.outputs) * sizeof(float));
+        kernel->Backward(x.data(), y.data(), w.data(), dy.data(), dx.data(),
+                         {{gradient, 0.5f, 1}, 0}, {{gradient, 0.5f, 1}, bias});
+      },
+      {&y, &dx, &dw});
 }
 
 TEST_CASE("A replay of a loss does what its call did", "[cuda]") {

@@ -10,8 +10,8 @@
 #include "models/layers/layers.h"
 #include "tests/models/layer_bench.h"
 
-// Layers with what they should compute, for the tests of every device. What
-// has products of matrices is not here.
+// Layers with what they should compute, for the tests of every device;
+// convolutions are in conv_cases.h.
 namespace monsoon {
 
 inline LayerCase ReluCase(std::string name, int64_t batch, Shape in,
@@ -71,6 +71,38 @@ inline std::vector<LayerCase> PlainCases() {
   cases.push_back(PoolCase("pool of 3, blocks, edges", 1, {8, 7, 8}, 8, 3));
   cases.push_back(FlattenCase("flatten", 2, {3, 2, 4}, 1));
   cases.push_back(FlattenCase("flatten of blocks", 2, {16, 3, 2}, 8));
+  return cases;
+}
+
+inline LayerCase DenseCase(std::string name, int64_t batch, Shape in,
+                           int64_t units) {
+  return {std::move(name),
+          Dense({.units = units}),
+          batch,
+          in,
+          1,
+          0.5f,
+          [units](const At& x, const Shape& s, const Flat& p, int64_t n,
+                  int64_t o, int64_t, int64_t) {
+            double sum = p[units * s.size() + o];
+            int64_t i = o * s.size();
+            for (int64_t c = 0; c < s.channels; ++c) {
+              for (int64_t h = 0; h < s.height; ++h) {
+                for (int64_t w = 0; w < s.width; ++w) {
+                  sum += p[i++] * x(n, c, h, w);
+                }
+              }
+            }
+            return sum;
+          }};
+}
+
+inline std::vector<LayerCase> DenseCases() {
+  std::vector<LayerCase> cases;
+  cases.push_back(DenseCase("dense 1x1", 1, {1, 1, 1}, 1));
+  cases.push_back(DenseCase("dense of odd sizes", 3, {7, 1, 1}, 5));
+  cases.push_back(DenseCase("dense over an image", 2, {3, 4, 5}, 9));
+  cases.push_back(DenseCase("dense, wide", 17, {33, 1, 1}, 18));
   return cases;
 }
 

@@ -13,34 +13,9 @@
 namespace monsoon {
 namespace {
 
-LayerCase DenseCase(std::string name, int64_t batch, Shape in, int64_t units) {
-  return {std::move(name),
-          Dense({.units = units}),
-          batch,
-          in,
-          1,
-          0.5f,
-          [units](const At& x, const Shape& s, const Flat& p, int64_t n,
-                  int64_t o, int64_t, int64_t) {
-            double sum = p[units * s.size() + o];
-            int64_t i = o * s.size();
-            for (int64_t c = 0; c < s.channels; ++c) {
-              for (int64_t h = 0; h < s.height; ++h) {
-                for (int64_t w = 0; w < s.width; ++w) {
-                  sum += p[i++] * x(n, c, h, w);
-                }
-              }
-            }
-            return sum;
-          }};
-}
-
 std::vector<LayerCase> Cases() {
   std::vector<LayerCase> cases = PlainCases();
-  cases.push_back(DenseCase("dense 1x1", 1, {1, 1, 1}, 1));
-  cases.push_back(DenseCase("dense of odd sizes", 3, {7, 1, 1}, 5));
-  cases.push_back(DenseCase("dense over an image", 2, {3, 4, 5}, 9));
-  cases.push_back(DenseCase("dense, wide", 17, {33, 1, 1}, 18));
+  for (LayerCase& test : DenseCases()) cases.push_back(std::move(test));
   for (LayerCase& test : ConvCases()) cases.push_back(std::move(test));
   return cases;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense layers over cuBLASLt: bias and ReLU are part of the product, and so are
-// the sink's scale and beta.
+// the sink's scale and beta. For bf16 X, W and dY are rounded once a step each;
+// the products read what was rounded, and write float32.
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
 #include "models/kernels/cuda/bf16.h"
@@ -13,33 +14,64 @@ namespace {
 
 using Epilogue = CudaMatmul::Epilogue;
 
-struct ColumnSum {
-  float value = 0;
-  MONSOON_ELEMENT void Add(const ColumnSum& other) { value += other.value; }
+// Rows of rounded matrices begin at multiples of this, 16 bytes: tensor cores
+// are fed by that much.
+constexpr int64_t kAtOnce = 8;
+
+int64_t StrideOf(int64_t columns, Precision precision) {
+  if (precision != Precision::kBf16) return columns;
+  return (columns + kAtOnce - 1) / kAtOnce * kAtOnce;
+}
+
+struct alignas(16) Eight {
+  uint32_t pairs[kAtOnce / 2];
 };
 
+// `count` numbers, and zeros behind them. `aligned`: to 16 bytes.
+MONSOON_ELEMENT inline Eight RoundEight(const float* from, int64_t count,
+                                        bool aligned) {
+  float4 low = {}, high = {};
+  if (aligned && count >= kAtOnce) {
+    low = reinterpret_cast<const float4*>(from)[0];
+    high = reinterpret_cast<const float4*>(from)[1];
+  } else {
+    const auto at = [from, count](int i) { return i < count ? from[i] : 0; };
+    low = {at(0), at(1), at(2), at(3)};
+    high = {at(4), at(5), at(6), at(7)};
+  }
+  const auto pair = [](float first, float second) {
+    return uint32_t{Bf16(first).bits} | uint32_t{Bf16(second).bits} << 16;
+  };
+  return {{pair(low.x, low.y), pair(low.z, low.w), pair(high.x, high.y),
+           pair(high.z, high.w)}};
+}
+
 // A matrix [rows, columns] as operand of a product: as it is, or rounded to
-// bfloat16 in memory of its own, where rows begin at multiples of 16 bytes.
+// bfloat16 in memory of its own.
 class Operand {
  public:
   Operand(int64_t rows, int64_t columns, Precision precision, CudaQueue& queue)
       : columns_(columns),
-        stride_(precision == Precision::kBf16 ? (columns + 7) / 8 * 8
-                                              : columns),
-        size_(rows * columns),
+        stride_(StrideOf(columns, precision)),
         queue_(queue),
-        rounded_(precision == Precision::kBf16 ? rows * stride_ : 0, queue) {}
+        rounded_(precision == Precision::kBf16 ? rows * stride_ / kAtOnce : 0,
+                 queue),
+        groups_(rows * stride_ / kAtOnce) {}
 
   int64_t stride() const { return stride_; }
   // What the product takes for `matrix`; until the next call.
   const void* Round(const float* matrix) {
-    Bf16* const to = rounded_.data();
+    Eight* const to = rounded_.data();
     if (to == nullptr) return matrix;
-    ForIndex(queue_, size_,
-             [matrix, to, columns = columns_,
-              stride = stride_] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-               const int64_t row = i / columns;
-               to[row * stride + (i - row * columns)] = Bf16(matrix[i]);
+    const bool aligned =
+        columns_ % 4 == 0 && reinterpret_cast<uintptr_t>(matrix) % 16 == 0;
+    ForIndex(queue_, groups_,
+             [matrix, to, aligned, columns = columns_,
+              width = stride_ / kAtOnce] MONSOON_ELEMENT_LAMBDA(int64_t i) {
+               const int64_t row = i / width;
+               const int64_t first = (i - row * width) * kAtOnce;
+               to[i] = RoundEight(matrix + row * columns + first,
+                                  columns - first, aligned);
              });
     return to;
   }
@@ -50,9 +82,118 @@ class Operand {
   }
 
  private:
-  const int64_t columns_, stride_, size_;
+  const int64_t columns_, stride_;
+  CudaQueue& queue_;
+  DeviceArray<Eight> rounded_;
+  const int64_t groups_;
+};
+
+struct ColumnSum {
+  float value = 0;
+  MONSOON_ELEMENT void Add(const ColumnSum& other) { value += other.value; }
+};
+
+// A sink as kernels write it, which cannot take a TensorSink along.
+struct SinkOnGpu {
+  float* into;
+  float scale, beta;
+  MONSOON_ELEMENT void Write(int64_t i, float gradient) const {
+    // With beta 0 what is there is not read.
+    const float before = beta == 0 ? 0 : beta * into[i];
+    into[i] = before + scale * gradient;
+  }
+};
+
+// dY on its way into the products, in one pass: 0 where ReLU let no Y through,
+// rounded, summed by columns.
+class OutputGradient {
+ public:
+  OutputGradient(const DenseKernel::Spec& s, CudaQueue& queue)
+      : s_(s),
+        stride_(StrideOf(s.outputs, s.precision)),
+        parts_((s.batch + kPartRows - 1) / kPartRows),
+        queue_(queue),
+        rounded_(s.precision == Precision::kBf16 ? s.batch * stride_ : 0,
+                 queue),
+        partial_(parts_ > 1 ? parts_ * s.outputs : 0, queue) {}
+
+  int64_t stride() const { return stride_; }
+
+  // What the products take for dY, until the next call. Writes its column sums.
+  const void* Take(const float* y, float* dy, const TensorSink& db) {
+    const SinkOnGpu sink{db.into, db.scale, db.beta};
+    SumParts(s_.relu ? y : nullptr, dy, sink);
+    if (parts_ > 1) SumSums(sink);
+    Bf16* const rounded = rounded_.data();
+    return rounded == nullptr ? static_cast<void*>(dy) : rounded;
+  }
+
+  // `y` is null where nothing is masked.
+  void SumParts(const float* y, float* dy, const SinkOnGpu& sink) {
+    ForNeighbouringRows<ColumnSum>(
+        queue_, parts_ * s_.outputs, kPartRows / kRowsAtOnce,
+        [y, dy, rounded = rounded_.data(), batch = s_.batch,
+         outputs = s_.outputs,
+         stride = stride_] MONSOON_ELEMENT_LAMBDA(int64_t i, int64_t group) {
+          const auto part =
+              static_cast<uint32_t>(i) / static_cast<uint32_t>(outputs);
+          const int64_t column = i - part * outputs;
+          const int64_t first = part * kPartRows + group * kRowsAtOnce;
+          // All are read before any is written, so that reads overlap.
+          float gradients[kRowsAtOnce];
+          bool masked[kRowsAtOnce];
+          for (int64_t r = 0; r < kRowsAtOnce; ++r) {
+            const int64_t at = (first + r) * outputs + column;
+            const bool inside = first + r < batch;
+            masked[r] = inside && y != nullptr && !(y[at] > 0);
+            gradients[r] = inside ? dy[at] : 0;
+          }
+          ColumnSum sum;
+          for (int64_t r = 0; r < kRowsAtOnce && first + r < batch; ++r) {
+            const float gradient = masked[r] ? 0 : gradients[r];
+            sum.value += gradient;
+            if (rounded != nullptr) {
+              rounded[(first + r) * stride + column] = Bf16(gradient);
+            } else if (masked[r]) {
+              dy[(first + r) * outputs + column] = 0;
+            }
+          }
+          return sum;
+        },
+        [sink, partial = partial_.data()] MONSOON_ELEMENT_LAMBDA(
+            int64_t i, const ColumnSum& sum) {
+          if (partial == nullptr) {
+            sink.Write(i, sum.value);
+          } else {
+            partial[i] = sum.value;
+          }
+        });
+  }
+
+  void SumSums(const SinkOnGpu& sink) {
+    ForNeighbouringRows<ColumnSum>(
+        queue_, s_.outputs, parts_,
+        [partial = partial_.data(),
+         outputs = s_.outputs] MONSOON_ELEMENT_LAMBDA(int64_t column,
+                                                      int64_t part) {
+          return ColumnSum{partial[part * outputs + column]};
+        },
+        [sink] MONSOON_ELEMENT_LAMBDA(int64_t column, const ColumnSum& sum) {
+          sink.Write(column, sum.value);
+        });
+  }
+
+ private:
+  static constexpr int64_t kRowsAtOnce = 4;  // of a thread
+  // Of which a sum is made at a time: a batch of usual size is one part, and a
+  // large one enough parts to occupy a GPU.
+  static constexpr int64_t kPartRows = 128;
+
+  const DenseKernel::Spec s_;
+  const int64_t stride_, parts_;
   CudaQueue& queue_;
   DeviceArray<Bf16> rounded_;
+  DeviceArray<float> partial_;  // [parts, outputs]
 };
 
 class CudaDense final : public DenseKernel {
@@ -62,7 +203,7 @@ class CudaDense final : public DenseKernel {
         queue_(CudaQueue::Of(queue)),
         x_(s.batch, s.inputs, s.precision, queue_),
         w_(s.outputs, s.inputs, s.precision, queue_),
-        dy_(s.batch, s.outputs, s.precision, queue_),
+        dy_(s, queue_),
         forward_({.rows = s.batch,
                   .columns = s.outputs,
                   .depth = s.inputs,
@@ -88,7 +229,14 @@ class CudaDense final : public DenseKernel {
                      .operands = OperandsOf(s.precision)},
                     queue_) {}
 
-  std::string way() const override { return ""; }
+  static absl::StatusOr<std::unique_ptr<DenseKernel>> Make(const Spec& spec,
+                                                           DeviceQueue& queue) {
+    auto made = std::make_unique<CudaDense>(spec, queue);
+    if (!queue.status().ok()) return queue.status();
+    return made;
+  }
+
+  std::string way() const override { return "cublaslt"; }
 
   void Forward(const float* x, const float* w, const float* b,
                float* y) override {
@@ -98,43 +246,19 @@ class CudaDense final : public DenseKernel {
   void Backward(const float* x, const float* y, const float* w, float* dy,
                 float* dx, const TensorSink& dw,
                 const TensorSink& db) override {
-    if (s_.relu) Mask(y, dy);
-    const void* const gradient = dy_.Round(dy);
+    const void* const gradient = dy_.Take(y, dy, db);
     // The sink may be the weights themselves.
     if (dx != nullptr) backward_x_.Run(gradient, w_.Rounded(w), dx);
     backward_w_.Run(gradient, x_.Rounded(x), dw.into, dw.scale, dw.beta);
     dw.HandOn(0, dw.into, s_.outputs * s_.inputs);
-    SumColumns(dy, db);
     db.HandOn(0, db.into, s_.outputs);
-  }
-
-  // dY where ReLU let Y through, else 0.
-  void Mask(const float* y, float* dy) {
-    ForIndex(queue_, s_.batch * s_.outputs,
-             [y, dy] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-               if (!(y[i] > 0)) dy[i] = 0;
-             });
-  }
-
-  void SumColumns(const float* dy, const TensorSink& db) {
-    const int64_t outputs = s_.outputs;
-    ForNeighbouringRows<ColumnSum>(
-        queue_, outputs, s_.batch,
-        [dy, outputs] MONSOON_ELEMENT_LAMBDA(int64_t column, int64_t row) {
-          return ColumnSum{dy[row * outputs + column]};
-        },
-        [to = db.into, scale = db.scale, beta = db.beta] MONSOON_ELEMENT_LAMBDA(
-            int64_t column, const ColumnSum& sum) {
-          // With beta 0 what is there is not read.
-          const float before = beta == 0 ? 0 : beta * to[column];
-          to[column] = before + scale * sum.value;
-        });
   }
 
  private:
   const Spec s_;
   CudaQueue& queue_;
-  Operand x_, w_, dy_;
+  Operand x_, w_;
+  OutputGradient dy_;
   CudaMatmul forward_, backward_x_, backward_w_;
 };
 

@@ -6,7 +6,7 @@
 
 namespace monsoon {
 
-// How products take their operands at a precision.
+// What a precision makes of the operands of a product.
 inline CudaMatmul::Operands OperandsOf(Precision precision) {
   switch (precision) {
     case Precision::kBf16:

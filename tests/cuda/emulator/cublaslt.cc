@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The functions of cuBLASLt that we call (cuda/cublaslt_functions.cc), by plain
-// loops: matrices by columns, as the library counts them.
+// loops: matrices by columns, as the library counts them. Where the library may
+// choose an algorithm that wants more of its operands, this one always does: so
+// what would fail on some GPU fails here.
 #include <cublasLt.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
@@ -15,6 +18,8 @@ struct Layout {
   cudaDataType type;
   uint64_t rows, columns;
   int64_t leading;
+
+  bool operator==(const Layout&) const = default;
 };
 
 struct Operation {
@@ -31,7 +36,8 @@ struct Preference {
 
 // What the heuristic remembers in the opaque algorithm.
 struct Algorithm {
-  uint32_t alignment[4];
+  uint64_t made_for;      // Fingerprint
+  uint32_t alignment[5];  // of A, B, C, D and the bias
   uint64_t workspace;
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
@@ -47,83 +53,149 @@ bool IsKnown(cudaDataType type) {
   return type == CUDA_R_32F || type == CUDA_R_16BF;
 }
 
-// Element i of a matrix, as the product takes it.
-float Load(const void* matrix, cudaDataType type, int64_t i, bool tf32) {
-  uint32_t bits = 0;
-  if (type == CUDA_R_16BF) {
-    uint16_t upper;
-    std::memcpy(&upper, static_cast<const uint16_t*>(matrix) + i, sizeof upper);
-    bits = uint32_t{upper} << 16;
-  } else {
-    std::memcpy(&bits, static_cast<const float*>(matrix) + i, sizeof bits);
-    // To nearest, ties away from zero: thirteen bits less.
-    if (tf32) bits = (bits + 0x1000u) & 0xffffe000u;
-  }
+float Load(const void* matrix, cudaDataType type, int64_t i) {
+  if (type == CUDA_R_32F) return static_cast<const float*>(matrix)[i];
+  const uint32_t bits = uint32_t{static_cast<const uint16_t*>(matrix)[i]} << 16;
   float value;
   std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+void Store(float value, void* matrix, cudaDataType type, int64_t i) {
+  if (type == CUDA_R_32F) {
+    static_cast<float*>(matrix)[i] = value;
+    return;
+  }
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  // To nearest, ties to even; a NaN stays one.
+  bits = std::isnan(value) ? bits | 0x400000u
+                           : bits + 0x7fffu + ((bits >> 16) & 1u);
+  static_cast<uint16_t*>(matrix)[i] = static_cast<uint16_t>(bits >> 16);
+}
+
+// Ten bits behind the one, to nearest, ties away from zero.
+float RoundToTf32(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits = (bits + 0x1000u) & 0xffffe000u;
+  std::memcpy(&value, &bits, sizeof bits);
   return value;
 }
 
 // What cublasLtMatmul was called with; a copy outlives the call.
 struct Product {
   Operation operation;
-  Layout a_layout, b_layout, d_layout;
+  Layout a_layout, b_layout, c_layout, d_layout;
   const void *a, *b;
-  float* d;
+  void* d;
   float alpha, beta;
 
+  bool a_transposed() const { return operation.transpose_a != CUBLAS_OP_N; }
+  bool b_transposed() const { return operation.transpose_b != CUBLAS_OP_N; }
   uint64_t depth() const {
-    return operation.transpose_a == CUBLAS_OP_N ? a_layout.columns
-                                                : a_layout.rows;
+    return a_transposed() ? a_layout.rows : a_layout.columns;
   }
   bool fits() const {
-    const bool at = operation.transpose_a != CUBLAS_OP_N;
-    const bool bt = operation.transpose_b != CUBLAS_OP_N;
-    const uint64_t rows = at ? a_layout.columns : a_layout.rows;
-    const uint64_t columns = bt ? b_layout.rows : b_layout.columns;
-    const uint64_t depth_b = bt ? b_layout.columns : b_layout.rows;
+    const uint64_t rows = a_transposed() ? a_layout.columns : a_layout.rows;
+    const uint64_t columns = b_transposed() ? b_layout.rows : b_layout.columns;
+    const uint64_t depth_b = b_transposed() ? b_layout.columns : b_layout.rows;
     return rows == d_layout.rows && columns == d_layout.columns &&
-           depth() == depth_b && a_layout.type == b_layout.type &&
-           d_layout.type == CUDA_R_32F;
+           depth() == depth_b && c_layout == d_layout;
   }
-  void Run() const {
-    const bool tf32 = operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
-    const auto step = [](const Layout& layout, bool transposed, uint64_t row,
-                         uint64_t column) {
-      if (transposed) std::swap(row, column);
-      return static_cast<int64_t>(row) +
-             static_cast<int64_t>(column) * layout.leading;
+  // The combinations of the documentation that have float32 sums, of dimensions
+  // that kernels count in 32 bits.
+  bool is_supported() const {
+    for (const uint64_t size : {d_layout.rows, d_layout.columns, depth()}) {
+      if (size > INT32_MAX) return false;
+    }
+    if (a_layout.type != b_layout.type) return false;
+    if (a_layout.type == CUDA_R_32F) return d_layout.type == CUDA_R_32F;
+    // The bias has D's type, and we know of float32 alone.
+    const bool has_bias = operation.epilogue & CUBLASLT_EPILOGUE_BIAS;
+    return operation.compute == CUBLAS_COMPUTE_32F &&
+           (d_layout.type == CUDA_R_32F || !has_bias);
+  }
+  // Of all that an algorithm is chosen for.
+  uint64_t Fingerprint() const {
+    uint64_t print = 1469598103934665603u;
+    const auto add = [&print](uint64_t value) {
+      print = (print ^ value) * 1099511628211u;
     };
-    for (uint64_t j = 0; j < d_layout.columns; ++j) {
-      for (uint64_t i = 0; i < d_layout.rows; ++i) {
-        float sum = 0;
-        for (uint64_t k = 0; k < depth(); ++k) {
-          sum +=
-              Load(a, a_layout.type,
-                   step(a_layout, operation.transpose_a != CUBLAS_OP_N, i, k),
-                   tf32) *
-              Load(b, b_layout.type,
-                   step(b_layout, operation.transpose_b != CUBLAS_OP_N, k, j),
-                   tf32);
-        }
-        float& to = d[step(d_layout, false, i, j)];
-        // Not read with beta 0.
-        float value = beta == 0 ? alpha * sum : alpha * sum + beta * to;
-        if (operation.epilogue & CUBLASLT_EPILOGUE_BIAS) {
-          value += operation.bias[i];
-        }
-        if (operation.epilogue & CUBLASLT_EPILOGUE_RELU) {
-          value = value > 0 ? value : 0;
-        }
-        to = value;
+    for (const uint64_t value :
+         {uint64_t(operation.compute), uint64_t(operation.transpose_a),
+          uint64_t(operation.transpose_b), uint64_t(operation.epilogue)}) {
+      add(value);
+    }
+    for (const Layout& layout : {a_layout, b_layout, c_layout, d_layout}) {
+      add(uint64_t(layout.type));
+      add(layout.rows);
+      add(layout.columns);
+      add(uint64_t(layout.leading));
+    }
+    return print;
+  }
+
+  // op(matrix) [rows, columns] as the product takes it, by columns or by rows.
+  std::vector<float> Take(const void* matrix, const Layout& layout,
+                          bool transposed) const {
+    const bool tf32 = operation.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    const auto rows = transposed ? layout.columns : layout.rows;
+    const auto columns = transposed ? layout.rows : layout.columns;
+    std::vector<float> taken;
+    taken.reserve(rows * columns);
+    for (uint64_t column = 0; column < columns; ++column) {
+      for (uint64_t row = 0; row < rows; ++row) {
+        const auto at =
+            static_cast<int64_t>(transposed ? column : row) +
+            static_cast<int64_t>(transposed ? row : column) * layout.leading;
+        const float value = Load(matrix, layout.type, at);
+        taken.push_back(tf32 ? RoundToTf32(value) : value);
       }
     }
+    return taken;
+  }
+
+  void Run() const {
+    const uint64_t rows = d_layout.rows, columns = d_layout.columns;
+    const std::vector<float> left = Take(a, a_layout, a_transposed());
+    const std::vector<float> right = Take(b, b_layout, b_transposed());
+    std::vector<float> sums(rows);
+    for (uint64_t j = 0; j < columns; ++j) {
+      sums.assign(rows, 0);
+      for (uint64_t k = 0; k < depth(); ++k) {
+        const float factor = right[j * depth() + k];
+        for (uint64_t i = 0; i < rows; ++i) {
+          sums[i] += left[k * rows + i] * factor;
+        }
+      }
+      for (uint64_t i = 0; i < rows; ++i) Finish(i, j, sums[i]);
+    }
+  }
+
+  void Finish(uint64_t i, uint64_t j, float sum) const {
+    const auto at =
+        static_cast<int64_t>(i) + static_cast<int64_t>(j) * d_layout.leading;
+    float value = alpha * sum;
+    // Not read with beta 0.
+    if (beta != 0) value += beta * Load(d, d_layout.type, at);
+    if (operation.epilogue & CUBLASLT_EPILOGUE_BIAS) value += operation.bias[i];
+    if (operation.epilogue & CUBLASLT_EPILOGUE_RELU) {
+      value = value > 0 ? value : 0;
+    }
+    Store(value, d, d_layout.type, at);
   }
 };
 
+// The largest that this address is a multiple of, up to 256.
+uint32_t AlignmentOf(const void* pointer) {
+  uint32_t alignment = 256;
+  while (reinterpret_cast<uintptr_t>(pointer) % alignment != 0) alignment /= 2;
+  return alignment;
+}
+
 bool IsAligned(const void* pointer, uint32_t bytes) {
-  return pointer != nullptr &&
-         reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
+  return pointer != nullptr && AlignmentOf(pointer) >= bytes;
 }
 
 template <typename T>
@@ -133,8 +205,27 @@ bool Take(T& to, const void* from, size_t bytes) {
   return true;
 }
 
+bool Take(cublasOperation_t& to, const void* from, size_t bytes) {
+  return Take<cublasOperation_t>(to, from, bytes) &&
+         (to == CUBLAS_OP_N || to == CUBLAS_OP_T);
+}
+
 cublasStatus_t Answer(bool ok) {
   return ok ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+}
+
+cublasStatus_t TakeEpilogue(cublasLtEpilogue_t& to, const void* from,
+                            size_t bytes) {
+  if (!Take(to, from, bytes)) return CUBLAS_STATUS_INVALID_VALUE;
+  switch (to) {
+    case CUBLASLT_EPILOGUE_DEFAULT:
+    case CUBLASLT_EPILOGUE_RELU:
+    case CUBLASLT_EPILOGUE_BIAS:
+    case CUBLASLT_EPILOGUE_RELU_BIAS:
+      return CUBLAS_STATUS_SUCCESS;
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
 }
 
 }  // namespace
@@ -192,18 +283,15 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(
     cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t attribute,
     const void* value, size_t bytes) {
   Operation& o = Of(operation);
-  cudaDataType type;
   switch (attribute) {
     case CUBLASLT_MATMUL_DESC_TRANSA:
       return Answer(Take(o.transpose_a, value, bytes));
     case CUBLASLT_MATMUL_DESC_TRANSB:
       return Answer(Take(o.transpose_b, value, bytes));
     case CUBLASLT_MATMUL_DESC_EPILOGUE:
-      return Answer(Take(o.epilogue, value, bytes));
+      return TakeEpilogue(o.epilogue, value, bytes);
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
       return Answer(Take(o.bias, value, bytes));
-    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
-      return Answer(Take(type, value, bytes) && type == CUDA_R_32F);
     default:
       return CUBLAS_STATUS_NOT_SUPPORTED;
   }
@@ -250,15 +338,18 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
   const Product product{.operation = Of(operation),
                         .a_layout = Of(a),
                         .b_layout = Of(b),
+                        .c_layout = Of(c),
                         .d_layout = Of(d)};
-  const bool same = std::memcmp(&Of(c), &Of(d), sizeof(Layout)) == 0;
-  if (wanted < 1 || !product.fits() || !same) {
-    return CUBLAS_STATUS_INVALID_VALUE;
-  }
+  *found = 0;
+  if (wanted < 1 || !product.fits()) return CUBLAS_STATUS_INVALID_VALUE;
+  if (!product.is_supported()) return CUBLAS_STATUS_NOT_SUPPORTED;
   const auto& p = *reinterpret_cast<Preference*>(preference);
-  Algorithm algorithm{.workspace = p.workspace};
+  // As strict as the preference allows, and as the bias happens to lie.
+  Algorithm algorithm{.made_for = product.Fingerprint(),
+                      .workspace = p.workspace};
   std::memcpy(algorithm.alignment, p.alignment, sizeof p.alignment);
-  results[0] = {};
+  algorithm.alignment[4] = AlignmentOf(product.operation.bias);
+  results[0] = {.workspaceSize = p.workspace, .state = CUBLAS_STATUS_SUCCESS};
   std::memcpy(&results[0].algo, &algorithm, sizeof algorithm);
   *found = 1;
   return CUBLAS_STATUS_SUCCESS;
@@ -268,7 +359,7 @@ cublasStatus_t cublasLtMatmul(
     cublasLtHandle_t handle, cublasLtMatmulDesc_t operation, const void* alpha,
     const void* a, cublasLtMatrixLayout_t a_layout, const void* b,
     cublasLtMatrixLayout_t b_layout, const void* beta, const void* c,
-    cublasLtMatrixLayout_t, void* d, cublasLtMatrixLayout_t d_layout,
+    cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
     const cublasLtMatmulAlgo_t* algorithm, void* workspace,
     size_t workspace_bytes, cudaStream_t stream) {
   Algorithm chosen;
@@ -276,19 +367,23 @@ cublasStatus_t cublasLtMatmul(
   const Product product{.operation = Of(operation),
                         .a_layout = Of(a_layout),
                         .b_layout = Of(b_layout),
+                        .c_layout = Of(c_layout),
                         .d_layout = Of(d_layout),
                         .a = a,
                         .b = b,
-                        .d = static_cast<float*>(d),
+                        .d = d,
                         .alpha = *static_cast<const float*>(alpha),
                         .beta = *static_cast<const float*>(beta)};
   const bool wants_bias = product.operation.epilogue & CUBLASLT_EPILOGUE_BIAS;
-  if (handle == nullptr || !product.fits() || c != d ||
+  if (handle == nullptr || chosen.made_for != product.Fingerprint() ||
       !IsAligned(a, chosen.alignment[0]) ||
       !IsAligned(b, chosen.alignment[1]) ||
+      !IsAligned(c, chosen.alignment[2]) ||
       !IsAligned(d, chosen.alignment[3]) || !IsAligned(workspace, 256) ||
-      workspace_bytes < chosen.workspace ||
-      (wants_bias && product.operation.bias == nullptr)) {
+      workspace_bytes < chosen.workspace || d == a || d == b || d != c ||
+      (wants_bias && !IsAligned(product.operation.bias, chosen.alignment[4])) ||
+      // Of which its kernels read four numbers at once.
+      (wants_bias && !IsAligned(product.operation.bias, 16))) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   const cudaError_t enqueued =

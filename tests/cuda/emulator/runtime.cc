@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -14,11 +15,14 @@
 #include "tests/cuda/emulator/emulator.h"
 
 using monsoon::emulator::Enqueue;
+using Clock = std::chrono::steady_clock;
 
 // Opaque to callers: ours to define.
 struct CUevent_st {
   CUstream_st* stream = nullptr;  // where it was recorded last
   uint64_t number = 0;            // of that work in the stream
+  bool has_time = false;
+  std::shared_ptr<Clock::time_point> time{};  // of that work
 };
 struct CUgraph_st {
   std::vector<std::function<void()>> works;
@@ -239,8 +243,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = new CUevent_st;
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  *event = new CUevent_st{.has_time = !(flags & cudaEventDisableTiming)};
   return cudaSuccess;
 }
 
@@ -252,7 +256,12 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(TheWorld().mu);
   if (const cudaError_t lost = Lost(stream->device)) return Error(lost);
-  *event = {.stream = stream, .number = stream->enqueued};
+  if (event->has_time) {
+    event->time = std::make_shared<Clock::time_point>();
+    Enqueue(stream, [time = event->time] { *time = Clock::now(); });
+  }
+  event->stream = stream;
+  event->number = stream->enqueued;
   return cudaSuccess;
 }
 
@@ -272,6 +281,18 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (const cudaError_t lost = Lost(event->stream->device)) return Error(lost);
   ++TheWorld().counters.waits;
   RunUntil(*event->stream, event->number);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin,
+                                 cudaEvent_t end) {
+  const std::lock_guard lock(TheWorld().mu);
+  for (const CUevent_st* event : {begin, end}) {
+    if (event->time == nullptr) return Error(cudaErrorInvalidResourceHandle);
+    if (event->stream->done < event->number) return Error(cudaErrorNotReady);
+  }
+  using Milliseconds = std::chrono::duration<float, std::milli>;
+  *milliseconds = Milliseconds(*end->time - *begin->time).count();
   return cudaSuccess;
 }
 
