@@ -116,7 +116,6 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Arguments& arguments) {
       {"batch_size", job.options.batch_size},
       {"threads", job.options.threads},
       {"workers", job.options.workers},
-      {"device", job.options.device},
       {"precision", job.options.precision},
       {"samples_per_s", scales ? scaling.samples_per_s : rates.samples_per_s},
       {"gflops", rates.gflops},
@@ -127,7 +126,8 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Arguments& arguments) {
       {"scaling",
        scales ? Json(scaling.samples_per_s / scaling.independent_samples_per_s)
               : Json()},
-      {"optimizer", job.options.optimizer}};
+      {"optimizer", job.options.optimizer},
+      {"device", job.options.device}};
 }
 
 void Print(const nlohmann::ordered_json& line) {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 BINARY = Path(sys.argv.pop()) / "monsoon"
 KEYS = ["model", "batch_size", "threads", "workers", "precision", "samples_per_s", "gflops",
-        "gemm_gflops", "fraction", "independent_samples_per_s", "scaling", "optimizer"]
+        "gemm_gflops", "fraction", "independent_samples_per_s", "scaling", "optimizer", "device"]
 # Multiply-adds of a step for one example: forward, weight gradients, and input
 # gradients of all layers but the first.
 MLP = 784 * 1000 * 2 + (1000 * 250 + 250 * 10) * 3
