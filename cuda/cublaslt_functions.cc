@@ -13,6 +13,8 @@ const monsoon::LazyLibrary& Library() {
 
 }  // namespace
 
+std::string monsoon::MissingCublasLt() { return Library().error(); }
+
 #define FORWARD(name, parameters, arguments)                            \
   MONSOON_FORWARD(Library, cublasStatus_t, name, parameters, arguments, \
                   CUBLAS_STATUS_NOT_INITIALIZED)

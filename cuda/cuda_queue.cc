@@ -2,15 +2,22 @@
 #include "cuda/cuda_queue.h"
 
 #include <cstring>
+#include <set>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "cuda/cuda.h"
+#include "cuda/lazy_library.h"
 
 namespace monsoon {
 namespace {
+
+// What MONSOON_CUDA_ARCHITECTURES begins with unless it is changed.
+constexpr int kLeastCapability = 8;
 
 class CudaRecording final : public DeviceQueue::Recording {
  public:
@@ -22,17 +29,35 @@ class CudaRecording final : public DeviceQueue::Recording {
   const cudaGraphExec_t graph_;
 };
 
-// Page-locked host memory, which every GPU reaches by itself.
+// Page-locked host memory, which every GPU reaches by itself; where there is no
+// more of it, the heap's, which only is slower.
 class PinnedMemory final : public MemoryResource {
  public:
   void* Allocate(size_t bytes) override {
     void* memory = nullptr;
-    const cudaError_t result =
-        cudaHostAlloc(&memory, bytes, cudaHostAllocPortable);
-    MONSOON_CHECK(result == cudaSuccess, "there is page-locked memory");
-    return std::memset(memory, 0, bytes);
+    if (cudaHostAlloc(&memory, bytes, cudaHostAllocPortable) == cudaSuccess) {
+      return std::memset(memory, 0, bytes);
+    }
+    cudaGetLastError();
+    memory = HeapMemory().Allocate(bytes);
+    const absl::MutexLock lock(&mu_);
+    of_heap_.insert(memory);
+    return memory;
   }
-  void Deallocate(void* memory, size_t) override { cudaFreeHost(memory); }
+  void Deallocate(void* memory, size_t bytes) override {
+    {
+      const absl::MutexLock lock(&mu_);
+      if (of_heap_.erase(memory) == 0) {
+        cudaFreeHost(memory);
+        return;
+      }
+    }
+    HeapMemory().Deallocate(memory, bytes);
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::set<void*> of_heap_ ABSL_GUARDED_BY(mu_);
 };
 
 std::string Gigabytes(size_t bytes) {
@@ -42,14 +67,44 @@ std::string Gigabytes(size_t bytes) {
 // A result after which the GPU answers no more in this process.
 bool IsLost(cudaError_t result) {
   switch (result) {
-    case cudaErrorMemoryAllocation:
-    case cudaErrorInvalidValue:
-    case cudaErrorInvalidConfiguration:
-    case cudaErrorNotSupported:
-      return false;
-    default:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorMisalignedAddress:
       return true;
+    default:
+      return false;
   }
+}
+
+}  // namespace
+
+namespace {
+
+// That there is code for this GPU, and the libraries that it calls.
+absl::Status CheckUsable(int device) {
+  int major = 0;
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor,
+                             device) == cudaSuccess &&
+      major < kLeastCapability) {
+    return absl::UnavailableError(absl::StrCat(
+        "the GPU has compute capability ", major,
+        ".x, expected 8.0 or more (Ampere or newer); use --device cpu"));
+  }
+  for (const std::string& missing : {MissingCublasLt(), MissingCudnn()}) {
+    if (missing.empty()) continue;
+    return absl::UnavailableError(absl::StrCat(
+        missing,
+        "; install it or put its folder on LD_LIBRARY_PATH, or use "
+        "--device cpu"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -66,7 +121,7 @@ absl::Status CheckCudaDevice(int device) {
                   : std::string(cudaGetErrorString(counted)),
         "; look at `nvidia-smi`, or use --device cpu"));
   }
-  if (device >= 0 && device < count) return absl::OkStatus();
+  if (device >= 0 && device < count) return CheckUsable(device);
   return absl::UnavailableError(absl::StrCat(
       "this machine has ", count, " GPUs, expected 0 to ", count - 1));
 }
@@ -115,6 +170,10 @@ bool CudaQueue::Enter() {
 
 void CudaQueue::Fail(absl::Status status) {
   if (!status_.ok()) return;
+  if (is_recording_) {  // nothing was done: it may be, without a recording
+    can_record_ = false;
+    return;
+  }
   status_ =
       absl::Status(status.code(), absl::StrCat(name_, ": ", status.message()));
 }
@@ -123,6 +182,10 @@ bool CudaQueue::Check(cudaError_t result, absl::string_view what) {
   if (result == cudaSuccess) return true;
   cudaGetLastError();  // else the next launch would be blamed
   const std::string why = absl::StrCat(what, ": ", cudaGetErrorString(result));
+  if (result == cudaErrorMemoryAllocation) {
+    Fail(absl::ResourceExhaustedError(why));
+    return false;
+  }
   Fail(IsLost(result)
            ? absl::UnavailableError(absl::StrCat(
                  why, "; the GPU is lost to this process, start it anew"))
@@ -145,7 +208,10 @@ bool CudaQueue::Check(cudnnStatus_t result, absl::string_view what) {
 }
 
 absl::Status CudaQueue::Wait() {
-  if (Enter()) Check(cudaStreamSynchronize(stream_), "computing");
+  // After a failure too: what was enqueued before it still uses its memory.
+  cudaSetDevice(device_);
+  const cudaError_t waited = cudaStreamSynchronize(stream_);
+  if (ok()) Check(waited, "computing");
   return status_;
 }
 
@@ -169,9 +235,8 @@ bool CudaQueue::Passed(uint64_t mark) {
 }
 
 absl::Status CudaQueue::WaitFor(uint64_t mark) {
-  if (Enter()) {
-    Check(cudaEventSynchronize(events_[mark % kMarks]), "computing");
-  }
+  if (!Enter()) return Wait();
+  Check(cudaEventSynchronize(events_[mark % kMarks]), "computing");
   return status_;
 }
 
@@ -201,6 +266,13 @@ void CudaQueue::Copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0 || !Enter()) return;
   Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_),
         "copying");
+  // CUDA may read memory that it does not know later on.
+  cudaPointerAttributes attributes;
+  if (!is_recording_ &&
+      cudaPointerGetAttributes(&attributes, from) == cudaSuccess &&
+      attributes.type == cudaMemoryTypeUnregistered) {
+    Check(cudaStreamSynchronize(stream_), "copying");
+  }
 }
 
 void CudaQueue::Zero(void* to, size_t bytes) {
@@ -223,25 +295,26 @@ int64_t CudaQueue::FreeBytes() const {
 std::unique_ptr<DeviceQueue::Recording> CudaQueue::Record(
     absl::FunctionRef<void()> enqueue) {
   if (!Enter()) return nullptr;
-  // Handles and scratch memory cannot be made while works are recorded.
-  if (cublaslt() == nullptr || cudnn() == nullptr || workspace() == nullptr) {
-    return nullptr;
-  }
+  // No memory can be taken while works are recorded.
+  if (workspace() == nullptr) return nullptr;
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
   if (!Check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
              "beginning to record")) {
     return nullptr;
   }
-  is_recording_ = true;
+  is_recording_ = can_record_ = true;
   enqueue();
-  is_recording_ = false;
   // Even where an enqueued work failed, the stream has to leave that state.
-  const cudaError_t ended = cudaStreamEndCapture(stream_, &graph);
-  if (Check(ended, "recording")) {
+  if (Check(cudaStreamEndCapture(stream_, &graph), "recording")) {
     Check(cudaGraphInstantiate(&executable, graph, 0), "preparing a recording");
   }
+  is_recording_ = false;
   if (graph != nullptr) cudaGraphDestroy(graph);
+  if (!can_record_ && executable != nullptr) {
+    cudaGraphExecDestroy(executable);
+    return nullptr;
+  }
   if (executable == nullptr) return nullptr;
   return std::make_unique<CudaRecording>(executable);
 }

@@ -85,6 +85,7 @@ class CudaQueue final : public DeviceQueue {
   cudnnHandle_t cudnn_ = nullptr;
   void* workspace_ = nullptr;
   bool is_recording_ = false;
+  bool can_record_ = true;  // of what is recorded: so far
   uint64_t marks_ = 0;
   // Of mark m at m % kMarks: a later one says as much.
   std::array<cudaEvent_t, kMarks> events_ = {};

@@ -13,6 +13,8 @@ const monsoon::LazyLibrary& Library() {
 
 }  // namespace
 
+std::string monsoon::MissingCudnn() { return Library().error(); }
+
 #define FORWARD(name, parameters, arguments)                           \
   MONSOON_FORWARD(Library, cudnnStatus_t, name, parameters, arguments, \
                   CUDNN_STATUS_NOT_INITIALIZED)

@@ -11,6 +11,11 @@ LazyLibrary::LazyLibrary(const char* name) {
   error_ = dlerror();
   const std::string beside = std::string(MONSOON_CUDA_LIBRARIES) + "/" + name;
   handle_ = dlopen(beside.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle_ != nullptr) {
+    error_.clear();
+  } else {
+    error_ += std::string("; ") + dlerror();
+  }
 }
 
 void* LazyLibrary::Find(const char* function) const {

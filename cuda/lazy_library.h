@@ -22,12 +22,17 @@ class LazyLibrary {
   Function Find(const char* function) const {
     return reinterpret_cast<Function>(Find(function));
   }
+  // Why it was not loaded; "" where it was.
   const std::string& error() const { return error_; }
 
  private:
   void* handle_ = nullptr;
   std::string error_;
 };
+
+// Why this library cannot be loaded; "" where it was.
+std::string MissingCublasLt();
+std::string MissingCudnn();
 
 // Defines the function `name`, which calls the library's; without that it
 // returns `otherwise`.

@@ -111,7 +111,14 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Build(
                                       PartBegin(batch, parts, i)));
     }
   }
-  if (options.queue != nullptr) RETURN_IF_ERROR(options.queue->Wait());
+  if (options.queue != nullptr) {
+    const absl::Status built = options.queue->Wait();
+    if (absl::IsResourceExhausted(built)) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          built.message(), "; it was for batches of ", *most, " examples"));
+    }
+    RETURN_IF_ERROR(built);
+  }
   return model;
 }
 
@@ -261,10 +268,18 @@ void Model::EnqueueStep(int count, Flat& x, const GradientSink& sink,
   } else if (found == recordings_.end()) {
     // The first time libraries prepare what they need, which is not recorded.
     step();
-    recordings_.emplace(key, nullptr);
+    recordings_.try_emplace(key);
   } else {
-    if (found->second == nullptr) found->second = queue.Record(step);
-    if (found->second != nullptr) queue.Replay(*found->second);
+    Repeated& repeated = found->second;
+    if (repeated.recording == nullptr && !repeated.is_refused) {
+      repeated.recording = queue.Record(step);
+      repeated.is_refused = repeated.recording == nullptr;
+    }
+    if (repeated.is_refused) {
+      step();
+    } else {
+      queue.Replay(*repeated.recording);
+    }
   }
   queue.Copy(score, score_.data(), sizeof(Score));
   if (sink.listener != nullptr) sink.listener->Take(0, sink.into);

@@ -147,8 +147,12 @@ class Model {
   Flat score_;         // a Score
   Flat pinned_score_;  // likewise, of the host
   std::map<int, Sized> sizes_;
-  // By what they do; null: done once.
-  std::map<StepKey, std::unique_ptr<DeviceQueue::Recording>> recordings_;
+  struct Repeated {
+    std::unique_ptr<DeviceQueue::Recording> recording;
+    bool is_refused = false;  // it cannot be recorded
+  };
+  // Steps that were done before.
+  std::map<StepKey, Repeated> recordings_;
 };
 
 // What "mlp", "cnn" or "mlp:500,500" (other hidden sizes) has for parameters,

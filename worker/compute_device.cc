@@ -42,7 +42,7 @@ absl::Status CheckDevice(const std::string& device) {
 
 std::string ResolveDevice(const std::string& device) {
   if (device != "auto") return device;
-  return CudaDevices() > 0 ? "cuda" : "cpu";
+  return CheckCudaDevice(0).ok() ? "cuda" : "cpu";
 }
 
 absl::StatusOr<std::unique_ptr<DeviceQueue>> OpenDevice(

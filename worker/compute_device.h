@@ -9,7 +9,8 @@
 #include "base/device_queue.h"
 
 // What --device names: "cpu", "cuda" (the workers of a process take turns over
-// the GPUs), "cuda:1" (all on that one), or "auto": a GPU where there is one.
+// the GPUs), "cuda:1" (all on that one), or "auto": a GPU where there is one
+// that this program can use.
 namespace monsoon {
 
 // INVALID_ARGUMENT, after the flag's name: no such device, no driver, or this

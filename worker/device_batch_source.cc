@@ -68,6 +68,7 @@ void DeviceBatchSource::MakeSlots() {
 
 int DeviceBatchSource::Next() {
   Slot& slot = slots_[step_ % kAhead];
+  epoch_ = loader_.epoch();
   const absl::Span<const int64_t> rows = loader_.NextRows();
   slot.count = static_cast<int>(rows.size());
   if (rows.empty()) return 0;
@@ -107,6 +108,7 @@ Losses DeviceBatchSource::Gradient(Flat& x, const GradientSink& sink) {
                      reinterpret_cast<Score*>(slot.score.data()));
   slot.mark = queue_.Mark();
   ++step_;
+  if (loader_.epoch() != epoch_) return Rest();
   // The slot of the next step, and whatever is done besides, oldest first.
   Losses losses;
   for (int i = 0; i < kAhead; ++i) {

@@ -22,7 +22,8 @@ namespace monsoon {
 // where it takes at most half of the free memory, and batches are gathered by
 // the device; else the processor gathers the next ones while the device
 // computes. Steps are enqueued up to kAhead ahead of the device, and their
-// losses come when it has got there. One thread.
+// losses come when it has got there, those of an epoch with its last batch. One
+// thread.
 class DeviceBatchSource final : public GradientSource {
  public:
   // Steps that may be under way.
@@ -81,6 +82,7 @@ class DeviceBatchSource final : public GradientSource {
   std::map<int, std::unique_ptr<GatherKernel>> gathers_;  // by count
   std::array<Slot, kAhead> slots_;
   uint64_t step_ = 0;  // whose slot is step_ % kAhead
+  int64_t epoch_ = 0;  // of the batch at hand
 };
 
 }  // namespace monsoon

@@ -88,5 +88,42 @@ TEST_CASE("A batch that does not fit is refused with one that would",
   emulator::Reset();
 }
 
+TEST_CASE("A GPU that is too old is named, and not chosen", "[cuda]") {
+  emulator::SetCapability(7);
+  const absl::Status old = CheckCudaDevice(0);
+  CHECK(old.code() == absl::StatusCode::kUnavailable);
+  CHECK_THAT(std::string(old.message()),
+             Contains("compute capability 7.x, expected 8.0 or more"));
+  emulator::Reset();
+  CHECK(CheckCudaDevice(0).ok());
+}
+
+TEST_CASE("A queue that has failed still waits for what it does", "[cuda]") {
+  auto queue = *CudaQueue::Make(0);
+  Flat there(1000, *queue);
+  {
+    Flat pinned(1000, queue->pinned());
+    pinned[999] = 3;
+    there.CopyFrom(pinned);
+    queue->Fail(absl::InternalError("planted"));
+    CHECK(queue->Wait().code() == absl::StatusCode::kInternal);
+  }
+  // The copy was done before its source went.
+  float last = 0;
+  emulator::Enqueue(queue->stream(), [&] { last = there.data()[999]; });
+  queue->Wait().IgnoreError();
+  CHECK(last == 3);
+}
+
+TEST_CASE("What cannot be recorded fails no queue", "[cuda]") {
+  auto queue = *CudaQueue::Make(0);
+  const auto recording = queue->Record(
+      [&] { queue->Check(cudaErrorStreamCaptureUnsupported, "planted"); });
+  CHECK(recording == nullptr);
+  CHECK(queue->status().ok());
+  Flat there(1, *queue);
+  CHECK(there.ToHost()[0] == 0);
+}
+
 }  // namespace
 }  // namespace monsoon

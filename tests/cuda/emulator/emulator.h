@@ -21,6 +21,8 @@ namespace monsoon::emulator {
 // GPUs that there are; 1 at first. Each has so much memory; 1 GiB at first.
 void SetDevices(int count);
 void SetMemory(size_t bytes);
+// The major number of their compute capability; 9 at first.
+void SetCapability(int major);
 // From now on every call for this GPU fails, as after a hardware error.
 void Lose(int device);
 // All of the above as at first. REQUIRES: nobody uses a GPU.

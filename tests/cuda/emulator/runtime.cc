@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/lazy_library.h"
 #include "tests/cuda/emulator/emulator.h"
 
 using monsoon::emulator::Enqueue;
@@ -56,6 +57,7 @@ struct Allocation {
 struct World {
   std::recursive_mutex mu;
   int devices = 1;
+  int capability = 9;  // its major number
   size_t memory = kMemory;
   std::set<int> lost;
   std::map<char*, Allocation> allocations;
@@ -145,13 +147,22 @@ bool IsDevice(const void* at) {
 
 }  // namespace
 
+namespace monsoon {
+
+std::string MissingCublasLt() { return ""; }
+std::string MissingCudnn() { return ""; }
+
+}  // namespace monsoon
+
 namespace monsoon::emulator {
 
 void SetDevices(int count) { TheWorld().devices = count; }
+void SetCapability(int major) { TheWorld().capability = major; }
 void SetMemory(size_t bytes) { TheWorld().memory = bytes; }
 void Lose(int device) { TheWorld().lost.insert(device); }
 void Reset() {
   TheWorld().devices = 1;
+  TheWorld().capability = 9;
   TheWorld().memory = kMemory;
   TheWorld().lost.clear();
   TheWorld().counters = {};
@@ -182,6 +193,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   std::strcpy(properties->name, "emulated");
   properties->major = 9;
   properties->multiProcessorCount = 4;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  *value = TheWorld().capability;
   return cudaSuccess;
 }
 
@@ -380,13 +396,18 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes,
                             cudaMemcpyKind, cudaStream_t stream) {
   World& world = TheWorld();
   const std::lock_guard lock(world.mu);
-  if (!IsDevice(from) && !IsIn(world.pinned, from)) {
-    // Pageable memory is read at once.
-    const auto* begin = static_cast<const char*>(from);
-    const std::vector<char> copy(begin, begin + bytes);
-    return Enqueue(stream, [=] { std::memcpy(to, copy.data(), copy.size()); });
-  }
+  // Pageable memory, too, may be read as late as that.
   return Enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+}
+
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes,
+                                     const void* at) {
+  const std::lock_guard lock(TheWorld().mu);
+  *attributes = {};
+  attributes->type = cudaMemoryTypeUnregistered;
+  if (IsDevice(at)) attributes->type = cudaMemoryTypeDevice;
+  if (IsIn(TheWorld().pinned, at)) attributes->type = cudaMemoryTypeHost;
+  return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes,
