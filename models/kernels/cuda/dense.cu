@@ -139,22 +139,22 @@ class OutputGradient {
               static_cast<uint32_t>(i) / static_cast<uint32_t>(outputs);
           const int64_t column = i - part * outputs;
           const int64_t first = part * kPartRows + group * kRowsAtOnce;
-          // All are read before any is written, so that reads overlap.
-          float gradients[kRowsAtOnce];
-          bool masked[kRowsAtOnce];
+          // All are read before any is looked at, so that reads overlap; behind
+          // the last row that one again, which then counts for nothing.
+          float gradients[kRowsAtOnce], passed[kRowsAtOnce];
           for (int64_t r = 0; r < kRowsAtOnce; ++r) {
-            const int64_t at = (first + r) * outputs + column;
-            const bool inside = first + r < batch;
-            masked[r] = inside && y != nullptr && !(y[at] > 0);
-            gradients[r] = inside ? dy[at] : 0;
+            const int64_t row = first + r < batch ? first + r : batch - 1;
+            gradients[r] = dy[row * outputs + column];
+            passed[r] = y == nullptr ? 1 : y[row * outputs + column];
           }
           ColumnSum sum;
           for (int64_t r = 0; r < kRowsAtOnce && first + r < batch; ++r) {
-            const float gradient = masked[r] ? 0 : gradients[r];
+            const bool masked = !(passed[r] > 0);
+            const float gradient = masked ? 0 : gradients[r];
             sum.value += gradient;
             if (rounded != nullptr) {
               rounded[(first + r) * stride + column] = Bf16(gradient);
-            } else if (masked[r]) {
+            } else if (masked) {
               dy[(first + r) * outputs + column] = 0;
             }
           }
