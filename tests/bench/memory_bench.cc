@@ -156,8 +156,8 @@ void Concat(benchmark::State& state) {
   const int64_t channels = kShape.channels;
   const auto kernel = *MakeKernel<ConcatKernel>(
       Device(), {.batch = state.range(0),
-              .space = kShape.height * kShape.width,
-              .parts = {{channels, kBlock}, {channels, kBlock}}});
+                 .space = kShape.height * kShape.width,
+                 .parts = {{channels, kBlock}, {channels, kBlock}}});
   const int64_t size = state.range(0) * kShape.size();
   Flat a(size), b(size), y(2 * size);
   const float* const from[] = {a.data(), b.data()};
@@ -184,7 +184,8 @@ BENCHMARK(PlainOrder)->Arg(32);
 
 // Argument: how many numbers.
 void Relu(benchmark::State& state) {
-  const auto kernel = *MakeKernel<ReluKernel>(Device(), {.size = state.range(0)});
+  const auto kernel =
+      *MakeKernel<ReluKernel>(Device(), {.size = state.range(0)});
   Flat x(state.range(0)), dx(state.range(0));
   Measure(state, state.range(0) * 5, [&] {
     kernel->Forward(x.data(), x.data());

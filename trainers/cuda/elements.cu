@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainers/elements.h"
-
 #include "cuda/for_each.h"
+#include "trainers/elements.h"
 #include "trainers/server_elements.h"
 
 namespace monsoon {

@@ -110,9 +110,9 @@ MadeConv2d MakeWithoutWinograd(const Conv2dKernel::Spec& spec) {
                                                   : MakeDirectConv2d(alone));
   ASSIGN_OR_RETURN(auto pool, MakeKernel<MaxPoolKernel>(
                                   Device(), {.batch = spec.batch,
-                                          .in = spec.out,
-                                          .block = kernel->output_block(),
-                                          .size = spec.pool}));
+                                             .in = spec.out,
+                                             .block = kernel->output_block(),
+                                             .size = spec.pool}));
   return std::make_unique<ThenPooled>(spec, std::move(kernel), std::move(pool));
 }
 
