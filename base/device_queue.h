@@ -8,6 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/memory_resource.h"
 
@@ -46,7 +47,13 @@ class DeviceQueue : public MemoryResource {
   // Returns once it is, or has failed: status().
   virtual absl::Status WaitFor(uint64_t mark) = 0;
 
-  // Copies bytes between two places of this device or of the host. What goes to
+  // Another line of work on the same device; fails as this one does.
+  virtual absl::StatusOr<std::unique_ptr<DeviceQueue>> Fork() = 0;
+  // Works to come are done after those that `before`, a queue of the same kind,
+  // was given so far.
+  virtual void Follow(DeviceQueue& before) = 0;
+
+  // Copies bytes between two places of this kind of device or of the host. What goes to
   // the host is there after a wait. Host memory from pinned() is read when the
   // work is done, other host memory before this returns.
   virtual void Copy(void* to, const void* from, size_t bytes) = 0;

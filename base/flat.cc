@@ -97,6 +97,10 @@ void Flat::CopyFrom(const Flat& from) {
     from.queue_->Wait().IgnoreError();  // it keeps its status
   } else if (from.queue_ == nullptr || from.queue_ == queue_) {
     queue_->Copy(data_, from.data_, bytes);
+  } else if (from.queue_->kind() == queue_->kind()) {
+    queue_->Follow(*from.queue_);
+    queue_->Copy(data_, from.data_, bytes);
+    from.queue_->Follow(*queue_);
   } else {
     CopyFrom(from.ToHost());
   }

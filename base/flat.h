@@ -65,8 +65,9 @@ class Flat {
     return const_cast<Flat*>(this)->Slice(offset, size);
   }
 
-  // Copies `from`, which has the same size. Between two devices by way of the
-  // host; to the host it waits, and what a failed device gives is unknown.
+  // Copies `from`, which has the same size. To the host it waits, and what a
+  // failed device gives is unknown. Between two queues, works of either that
+  // come before are done before, and those that come after, after.
   void CopyFrom(const Flat& from);
   // The same while others write to `from` through std::atomic_ref: each element
   // is one of the values that it had.

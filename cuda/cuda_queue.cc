@@ -240,6 +240,20 @@ absl::Status CudaQueue::WaitFor(uint64_t mark) {
   return status_;
 }
 
+absl::StatusOr<std::unique_ptr<DeviceQueue>> CudaQueue::Fork() {
+  RETURN_IF_ERROR(status_);
+  return Make(device_);
+}
+
+void CudaQueue::Follow(DeviceQueue& before) {
+  CudaQueue& other = Of(before);
+  const uint64_t mark = other.Mark();
+  if (!other.ok()) return Fail(other.status());
+  if (!Enter()) return;
+  Check(cudaStreamWaitEvent(stream_, other.events_[mark % kMarks], 0),
+        "waiting for another stream");
+}
+
 void* CudaQueue::Allocate(size_t bytes) {
   if (!Enter()) return nullptr;
   void* memory = nullptr;

@@ -37,6 +37,8 @@ class CudaQueue final : public DeviceQueue {
   uint64_t Mark() override;
   bool Passed(uint64_t mark) override;
   absl::Status WaitFor(uint64_t mark) override;
+  absl::StatusOr<std::unique_ptr<DeviceQueue>> Fork() override;
+  void Follow(DeviceQueue& before) override;
   void* Allocate(size_t bytes) override;
   void Deallocate(void* memory, size_t bytes) override;
   void Copy(void* to, const void* from, size_t bytes) override;

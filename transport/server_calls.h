@@ -18,6 +18,10 @@ class ExchangeCall {
   pb::ExchangeRequest request;  // without its values
   // Those values, aligned to floats; valid until Finish.
   absl::Span<const char> update;
+  // These, and what ReplyBuffer gives, lie in a GPU's memory: only for servers
+  // with takes_device_memory(). The update is there when the call is made; the
+  // reply must be when it finishes.
+  bool is_on_device = false;
 
   // Memory for the values of the reply, aligned to floats, asked for under the
   // shard's lock just before they are written there: must not block. Size 0
@@ -42,6 +46,8 @@ class ServerCalls {
                               pb::ReportReply& reply) = 0;
   // Returns at once; `call` finishes exactly once, now or later.
   virtual void Exchange(ExchangeCall& call) = 0;
+  // Whether values may be handed over in a GPU's memory, in this process.
+  virtual bool takes_device_memory() const { return false; }
   // The caller no longer waits: a call that is still parked finishes now, with
   // CANCELLED. Does nothing for one that has finished or is about to.
   virtual void Cancel(ExchangeCall& call) = 0;

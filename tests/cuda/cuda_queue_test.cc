@@ -89,5 +89,20 @@ TEST_CASE("A mark passes when the works before it are done", "[cuda]") {
   CHECK(queue->Passed(mark));
 }
 
+TEST_CASE("A queue follows another of its GPU", "[cuda]") {
+  auto queue = *MakeCudaQueue(0);
+  const auto copies = *queue->Fork();
+  Flat a(3, *queue), b(3, *copies);
+  a.CopyFrom(Host({1, 2, 3}));
+  b.CopyFrom(a);
+  ForEach(AddTo{}, a, a);  // after b has what was there before
+  CHECK(b.ToHost()[2] == 3);
+  ForEach(AddTo{}, b, b);
+  a.CopyFrom(b);
+  CHECK(a.ToHost()[1] == 4);
+  CHECK(queue->status().ok());
+  CHECK(copies->status().ok());
+}
+
 }  // namespace
 }  // namespace monsoon

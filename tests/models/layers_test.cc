@@ -78,6 +78,10 @@ class Abacus final : public DeviceQueue {
   uint64_t Mark() override { return 0; }
   bool Passed(uint64_t) override { return true; }
   absl::Status WaitFor(uint64_t) override { return {}; }
+  absl::StatusOr<std::unique_ptr<DeviceQueue>> Fork() override {
+    return absl::UnimplementedError("abacus");
+  }
+  void Follow(DeviceQueue&) override {}
   void* Allocate(size_t) override { return nullptr; }
   void Deallocate(void*, size_t) override {}
   void Copy(void*, const void*, size_t) override {}
