@@ -53,9 +53,9 @@ class DeviceQueue : public MemoryResource {
   // was given so far.
   virtual void Follow(DeviceQueue& before) = 0;
 
-  // Copies bytes between two places of this kind of device or of the host. What goes to
-  // the host is there after a wait. Host memory from pinned() is read when the
-  // work is done, other host memory before this returns.
+  // Copies bytes between two places of this kind of device or of the host. What
+  // goes to the host is there after a wait. Host memory from pinned() is read
+  // when the work is done, other host memory before this returns.
   virtual void Copy(void* to, const void* from, size_t bytes) = 0;
   virtual void Zero(void* to, size_t bytes) = 0;
   // Host memory that copies reach at full speed and beside other work.
