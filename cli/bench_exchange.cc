@@ -19,6 +19,7 @@
 #include "base/stop_signal.h"
 #include "cli/command.h"
 #include "cli/exchange_rates.h"
+#include "worker/compute_device.h"
 #include "worker/finish.h"
 
 namespace monsoon {
@@ -59,8 +60,8 @@ absl::Status CheckName(const char* flag, const std::string& name,
 absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   CLI::App app(
       "Times pushes of an update that pull the new center, and in turn what "
-      "they cannot beat: a raw TCP connection and bare gRPC over loopback, or "
-      "axpy in memory.",
+      "they cannot beat: a raw TCP connection and bare gRPC over loopback, "
+      "axpy in memory, or copies to a GPU and back.",
       kProgram);
   std::string bytes = absl::StrCat(arguments.job.bytes), workers = "1",
               servers = "1", seconds = "5";
@@ -84,6 +85,11 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
       "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
       "pushes, and of replies",
       "CODE[,CODE]");
+  add("--device", arguments.job.device,
+      "where the workers' vectors lie: cpu, cuda (the GPUs in turn), cuda:N, "
+      "or "
+      "auto",
+      "NAME");
   add("--seconds", seconds, "how long to exchange", "S");
   app.add_flag("--json", arguments.json, "print one JSON object");
   RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
@@ -97,6 +103,12 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
         absl::StrCat("--wire ", arguments.wire, ": ", wire.status().message()));
   }
   job.wire = *wire;
+  const absl::Status device = CheckDevice(job.device);
+  if (!device.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--device: ", device.message()));
+  }
+  job.device = ResolveDevice(job.device);
   RETURN_IF_ERROR(ReadNumber("--bytes", bytes, 4, int64_t{1} << 34, job.bytes));
   RETURN_IF_ERROR(ReadNumber("--workers", workers, 1, 1024, job.workers));
   RETURN_IF_ERROR(ReadNumber("--servers", servers, 1, 1024, job.servers));
@@ -118,13 +130,17 @@ nlohmann::ordered_json Describe(const Arguments& arguments,
   const ExchangeJob& job = arguments.job;
   using Json = nlohmann::ordered_json;
   const bool in_memory = job.transport == "inproc";
+  // The copies are the way of the values there.
+  const bool over_pcie = in_memory && job.device != "cpu";
   // What the arithmetic alone moves for a parameter: the update is read, the
   // center read and written, the reply written.
   constexpr double kInMemory = 16;
-  const double limit =
-      in_memory ? rates.axpy_bytes_per_s : rates.tcp_bytes_per_s;
-  const double reached =
-      in_memory ? kInMemory * rates.params_per_s : rates.bytes_per_s;
+  const double limit = over_pcie   ? rates.pcie_bytes_per_s
+                       : in_memory ? rates.axpy_bytes_per_s
+                                   : rates.tcp_bytes_per_s;
+  const double reached = in_memory && !over_pcie
+                             ? kInMemory * rates.params_per_s
+                             : rates.bytes_per_s;
   const auto measured = [](double value) {
     return value > 0 ? Json(value) : Json();
   };
@@ -140,13 +156,17 @@ nlohmann::ordered_json Describe(const Arguments& arguments,
               {"p50_ms", rates.p50_ms},
               {"p99_ms", rates.p99_ms},
               {"cpu_s_per_gb", rates.cpu_s_per_gb},
-              {"limit", in_memory ? "axpy" : "tcp"},
+              {"limit", over_pcie   ? "pcie"
+                        : in_memory ? "axpy"
+                                    : "tcp"},
               {"limit_bytes_per_s", limit},
               {"fraction", reached / limit},
               {"grpc_echo_bytes_per_s", measured(rates.echo_bytes_per_s)},
               {"empty_call_ms", measured(rates.empty_call_ms)},
               {"axpy_bytes_per_s", rates.axpy_bytes_per_s},
-              {"memcpy_bytes_per_s", rates.copy_bytes_per_s}};
+              {"memcpy_bytes_per_s", rates.copy_bytes_per_s},
+              {"device", job.device},
+              {"pcie_bytes_per_s", measured(rates.pcie_bytes_per_s)}};
 }
 
 void Print(const nlohmann::ordered_json& line) {

@@ -335,6 +335,18 @@ double AxpyRate(int64_t bytes, absl::Duration duration) {
   return *rate * 3 * static_cast<double>(bytes);
 }
 
+absl::StatusOr<double> DeviceCopyRate(DeviceQueue& queue, int64_t bytes,
+                                      absl::Duration duration) {
+  const int64_t floats = bytes / static_cast<int64_t>(sizeof(float));
+  Flat here(floats, queue.pinned()), there(floats, queue);
+  ASSIGN_OR_RETURN(const double rate, Repeat(duration, [&] {
+                     there.CopyFrom(here);
+                     here.CopyFrom(there);  // waits
+                     return queue.status();
+                   }));
+  return rate * 2 * static_cast<double>(bytes);
+}
+
 double CopyRate(int64_t bytes, absl::Duration duration) {
   const int64_t floats = bytes / static_cast<int64_t>(sizeof(float));
   Flat x(floats), y(floats);

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/device_queue.h"
 
 // What an exchange of parameters cannot beat, measured on this machine: for
 // `monsoon bench exchange`. One thread each.
@@ -84,6 +85,10 @@ class GrpcEcho {
 
 // Bytes a second that y += a * x moves (12 a float) over vectors of `bytes`.
 double AxpyRate(int64_t bytes, absl::Duration duration);
+// Bytes a second that go to a device and, when all are there, come back, in
+// page-locked memory.
+absl::StatusOr<double> DeviceCopyRate(DeviceQueue& queue, int64_t bytes,
+                                      absl::Duration duration);
 // Bytes a second that memcpy copies (each counted once) of `bytes`.
 double CopyRate(int64_t bytes, absl::Duration duration);
 

@@ -24,11 +24,14 @@
 #include "cli/exchange_limits.h"
 #include "cli/median.h"
 #include "cli/process.h"
+#include "models/device.h"
 #include "proto/convert.h"
 #include "server/server.h"
+#include "trainers/elements.h"
 #include "trainers/trainer.h"
 #include "transport/grpc_client.h"
 #include "transport/shm_client.h"
+#include "worker/compute_device.h"
 #include "worker/membership.h"
 #include "worker/shard_link.h"
 
@@ -79,15 +82,21 @@ class Exchanger {
              .job_id = job_id,
              .incarnation = RandomId()},
         membership_(rank, kConnectTimeout, env_),
+        device_(job.device),
+        floats_(job.bytes / static_cast<int64_t>(sizeof(float))),
         spec_(spec),
-        wire_(wire),
-        update_(job.bytes / static_cast<int64_t>(sizeof(float))),
-        center_(update_.size()) {
-    for (float& value : update_.span()) value = 1;
-  }
+        wire_(wire) {}
 
   // Rank 0 first, as it brings the job.
   absl::Status Join() {
+    ASSIGN_OR_RETURN(queue_, OpenDevice(device_, rank_));
+    if (queue_ != nullptr) {
+      ASSIGN_OR_RETURN(copies_, queue_->Fork());
+    }
+    MemoryResource& memory = Device{queue_.get()}.memory();
+    update_ = Flat(floats_, memory);
+    center_ = Flat(floats_, memory);
+    ForEach(SetTo{1}, update_);
     RETURN_IF_ERROR(membership_.Join(spec_));
     link_ = std::make_unique<ShardLink>(LinkConfig(rank_), RealClock());
     return rank_ == 0 ? link_->Initialize(center_) : absl::OkStatus();
@@ -97,6 +106,7 @@ class Exchanger {
     absl::Time begin = RealClock().Now();
     do {
       RETURN_IF_ERROR(link_->PushPull(update_, center_));
+      if (queue_ != nullptr) RETURN_IF_ERROR(queue_->Wait());
       const absl::Time now = RealClock().Now();
       times_.push_back(now - begin);
       begin = now;
@@ -128,14 +138,18 @@ class Exchanger {
             .job_id = membership_.job_id(),
             .worker = worker,
             .incarnation = env_.incarnation,
-            .wire = wire_};
+            .wire = wire_,
+            .copies = worker < 0 ? nullptr : copies_.get()};
   }
 
   const int rank_;
   WorkerEnvironment env_;
   Membership membership_;
+  const std::string device_;
+  const int64_t floats_;
   const pb::JobSpec& spec_;
   const Wire& wire_;
+  std::unique_ptr<DeviceQueue> queue_, copies_;  // null: of the processor
   Flat update_, center_;
   std::unique_ptr<ShardLink> link_;
   std::vector<absl::Duration> times_;  // of each exchange
@@ -194,12 +208,14 @@ class Bench {
         std::min<int64_t>(TakeTimes(nullptr), int64_t{1} << 24));
     // Ones are exact in every code but int8.
     const double rounding = job_.wire.push == "int8" ? 1e-6 * expected : 0;
+    std::vector<Flat> residuals;
+    for (const auto& worker : workers_) {
+      if (worker->link().residual().empty()) continue;
+      residuals.push_back(worker->link().residual().ToHost());
+    }
     for (int64_t i = 0; i < center.size(); ++i) {
       double found = center[i];
-      for (const auto& worker : workers_) {
-        const Flat& residual = worker->link().residual();
-        if (!residual.empty()) found += residual[i];
-      }
+      for (const Flat& residual : residuals) found += residual[i];
       if (std::abs(found - expected) <= rounding) continue;
       return absl::InternalError(absl::StrCat(
           "the center is the sum of ", found, " updates, expected ", expected));
@@ -374,7 +390,8 @@ absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
     limits.grpc_rates.clear();
     limits.empty_ms.clear();
   }
-  std::vector<double> axpy, copy, times_ms;
+  ASSIGN_OR_RETURN(const auto queue, OpenDevice(job.device, 0));
+  std::vector<double> axpy, copy, pcie, times_ms;
   double elapsed = 0, cpu = 0;
   while (elapsed < absl::ToDoubleSeconds(duration)) {
     const absl::Time begin = RealClock().Now();
@@ -385,6 +402,10 @@ absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
     if (over_sockets) RETURN_IF_ERROR(limits.Measure(kSlice / 3));
     axpy.push_back(AxpyRate(job.bytes, kSlice / 6));
     copy.push_back(CopyRate(job.bytes, kSlice / 6));
+    if (queue == nullptr) continue;
+    ASSIGN_OR_RETURN(const double rate,
+                     DeviceCopyRate(*queue, job.bytes, kSlice / 3));
+    pcie.push_back(rate);
   }
   ExchangeRates rates;
   rates.exchanges = bench.TakeTimes(&times_ms) - before;
@@ -405,6 +426,7 @@ absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
   rates.empty_call_ms = Median(limits.empty_ms);
   rates.axpy_bytes_per_s = Median(axpy);
   rates.copy_bytes_per_s = Median(copy);
+  rates.pcie_bytes_per_s = Median(pcie);
   return rates;
 }
 

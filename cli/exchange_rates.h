@@ -19,6 +19,8 @@ struct ExchangeJob {
   int workers = 1;
   int servers = 1;
   WireNames wire;
+  // Where the workers' vectors lie, as --device has it.
+  std::string device = "cpu";
 };
 
 struct ExchangeRates {
@@ -35,6 +37,8 @@ struct ExchangeRates {
   double empty_call_ms = 0;
   double axpy_bytes_per_s = 0;
   double copy_bytes_per_s = 0;
+  // To the GPU and back from page-locked memory; not for the processor.
+  double pcie_bytes_per_s = 0;
 };
 
 // Exchanges for that long, limits not counted, in slices that alternate with

@@ -12,8 +12,8 @@ namespace monsoon {
 OverlapLink::OverlapLink(ShardLink& link, Replica& replica, Clock& clock)
     : link_(link),
       replica_(replica),
-      update_(replica.x.size()),
-      host_next_(replica.x.queue() == nullptr ? 0 : replica.x.size()),
+      update_(replica.x.size(),
+              link.copies() == nullptr ? HeapMemory() : *link.copies()),
       begun_(clock.NewEvent()),
       ended_(clock.NewEvent()),
       thread_([this] { Run(); }) {}
@@ -36,20 +36,30 @@ void OverlapLink::Run() {
   }
 }
 
+Flat& OverlapLink::next() {
+  Flat& slot = replica_.slot("overlap/center");
+  if (link_.copies() == nullptr) return slot;
+  // The steps go on meanwhile: what the exchange enqueues must not be among
+  // their works.
+  next_on_queue_ = Flat::View(slot.data(), slot.size(), link_.copies());
+  return next_on_queue_;
+}
+
 absl::Status OverlapLink::Drain() {
   if (!is_under_way_) return status_;
   ended_->Wait(absl::InfiniteFuture());  // the link has a deadline
   ended_->Reset();
+  if (link_.copies() != nullptr) replica_.x.queue()->Follow(*link_.copies());
   is_under_way_ = false;
   last_ = link_.last();
   if (!absl::IsInvalidArgument(status_)) return status_;
-  const int64_t bad = FirstNotFinite(update_.span());
+  const int64_t bad = FirstNotFinite(update_);
   if (bad < 0) return status_;
   status_ = absl::OutOfRangeError(absl::StrCat(
       "training diverged: value ", bad, " of the update that worker ",
       replica_.worker, " pushed beside its steps up to ", replica_.step, " is ",
-      update_[bad], "; lower --lr (now ", replica_.optimizer().lr(),
-      ") or the trainer's window"));
+      update_.Slice(bad, 1).ToHost()[0], "; lower --lr (now ",
+      replica_.optimizer().lr(), ") or the trainer's window"));
   return status_;
 }
 
@@ -81,7 +91,7 @@ absl::Status OverlapLink::PushPull(const Flat& update, Flat& reply,
   MONSOON_CHECK(replica_.number("overlap/pulled") == 1,
                 "a center was pulled before the first PushPull");
   Flat& next = this->next();
-  if (&update == &reply && reply.owns()) {
+  if (&update == &reply && reply.owns() && link_.copies() == nullptr) {
     // The three change places, and nothing is copied.
     std::swap(update_, reply);
     std::swap(reply, next);

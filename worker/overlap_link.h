@@ -21,9 +21,8 @@ namespace monsoon {
 // For trainers whose replies are the center. What an exchange met is the status
 // of the call after it. One thread at a time uses it. The center that is not
 // handed out yet lies in the replica's slot "overlap/center", and is saved with
-// it after Drain (unless the replica lies in a GPU's memory); with the update
-// under way a worker needs 8 P bytes more. REQUIRES: a Pull before the first
-// PushPull.
+// it after Drain; with the update under way a worker needs 8 P bytes more.
+// REQUIRES: a Pull before the first PushPull.
 class OverlapLink final : public Link {
  public:
   // All outlive this link, and nobody else uses `link` meanwhile.
@@ -53,15 +52,13 @@ class OverlapLink final : public Link {
   void Run();
   // Of what was computed from the center that was handed out last.
   ShardLink::Account TakeAccount();
-  // What the next PushPull hands out, [P]: of the host, as the link wants it.
-  Flat& next() {
-    return host_next_.empty() ? replica_.slot("overlap/center") : host_next_;
-  }
+  // What the next PushPull hands out, [P].
+  Flat& next();
 
   ShardLink& link_;
   Replica& replica_;
-  Flat update_;     // [P], on its way
-  Flat host_next_;  // of a replica in a GPU's memory, whose slots are there
+  Flat update_;         // [P], on its way
+  Flat next_on_queue_;  // next() for the link's queue, where it has one
   Task task_;
   bool is_under_way_ = false;
   bool stops_ = false;

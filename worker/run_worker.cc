@@ -18,7 +18,6 @@
 #include "worker/membership.h"
 #include "worker/overlap_link.h"
 #include "worker/shard_link.h"
-#include "worker/staged_link.h"
 #include "worker/training_loop.h"
 
 namespace monsoon {
@@ -66,7 +65,8 @@ class Session {
   Options options_;
   const int rank_;
   WorkerEnvironment& env_;
-  std::unique_ptr<DeviceQueue> queue_;  // null: the processor computes
+  // Of steps, and of exchanges beside them; null: the processor computes.
+  std::unique_ptr<DeviceQueue> queue_, copies_;
   Membership membership_;
 
   std::optional<Dataset> own_data_;
@@ -81,7 +81,6 @@ class Session {
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<ShardLink> link_;
   std::unique_ptr<OverlapLink> overlap_;  // with --overlap
-  std::unique_ptr<StagedLink> staged_;    // over one of these, on a GPU
   int64_t loss_epoch_ = 0;
   absl::Time begun_;                                         // the first batch
   int64_t snapshot_every_ = 0, next_snapshot_ = kUnbounded;  // samples
@@ -125,6 +124,9 @@ absl::Status Session::BuildJob() {
   const Shape example{data_->channels, data_->height, data_->width};
   RETURN_IF_ERROR(CheckOneLabel(options_.model, example, data_->classes));
   ASSIGN_OR_RETURN(queue_, OpenDevice(options_.device, rank_));
+  if (queue_ != nullptr) {
+    ASSIGN_OR_RETURN(copies_, queue_->Fork());
+  }
   ASSIGN_OR_RETURN(
       model_,
       Model::Build(options_.model, example, data_->classes,
@@ -162,7 +164,8 @@ ShardLink::Config Session::LinkConfig(int worker) const {
           .parameters = model_->layout().parameters(),
           .max_lead = options_.max_lead < 0 ? kUnbounded : options_.max_lead,
           .interrupted = [this] { return membership_.Interrupted(); },
-          .trace = worker < 0 ? nullptr : trace()};
+          .trace = worker < 0 ? nullptr : trace(),
+          .copies = worker < 0 ? nullptr : copies_.get()};
 }
 
 absl::Status Session::Initialize() {
@@ -170,10 +173,6 @@ absl::Status Session::Initialize() {
   link_->Attach(*replica_);
   if (options_.overlap) {
     overlap_ = std::make_unique<OverlapLink>(*link_, *replica_, env_.clock);
-  }
-  if (queue_ != nullptr) {
-    staged_ =
-        std::make_unique<StagedLink>(OwnLink(), *queue_, replica_->x.size());
   }
   // Everybody has a start of its own; who pulls the center forgets it.
   model_->Initialize(OwnSeed(options_.seed, rank_), replica_->x);
@@ -192,7 +191,6 @@ absl::StatusOr<std::unique_ptr<GradientSource>> Session::MakeSource() {
 }
 
 Link& Session::OwnLink() {
-  if (staged_ != nullptr) return *staged_;
   if (overlap_ != nullptr) return *overlap_;
   return *link_;
 }
@@ -328,6 +326,11 @@ absl::StatusOr<JobOutcome> Session::Run() {
 }
 
 absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
+  // Who loses its GPU ends alone, as a process that was killed: it falls silent
+  // and another may take its rank. To report it would stop the job.
+  if (queue_ != nullptr && absl::IsUnavailable(queue_->status())) {
+    return queue_->status();
+  }
   const pb::WorkerState state = StateOfEnd(ended);
   const std::string why =
       state == pb::DIVERGED

@@ -42,14 +42,6 @@ std::vector<size_t> InTurn(const std::vector<ShardRange>& shards,
   return order;
 }
 
-// Aligned memory for a shard's coded values, and the part that they fill.
-Flat Room(const ShardCode& code) {
-  return Flat(static_cast<int64_t>(code.bytes() / sizeof(float) + 1));
-}
-absl::Span<char> Used(Flat& room, const ShardCode& code) {
-  return AsBytes(room.span()).subspan(0, code.bytes());
-}
-
 bool MayRetry(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
@@ -63,42 +55,34 @@ class ShardLink::Call final : public ExchangeCall {
   Call(ServerCalls& server, std::unique_ptr<Event> done, const Clock* clock)
       : server_(server), done_(std::move(done)), clock_(clock) {}
 
-  // The update travels in `code`, in this memory.
-  void Encode(const ShardCode& code, const Flat& values, Flat residual,
-              absl::Span<char> memory) {
-    push_code_ = &code;
-    values_ = values.span();
-    residual_ = std::move(residual);
-    coded_update_ = memory;
-    request.set_coded(true);
+  // The shard's part of the update goes along, and that of the reply comes.
+  void SetUpdate(Packing& packing) {
+    packs_ = &packing;
+    request.set_coded(packing.codes_update());
   }
-  // The reply goes to `values`, from this memory where it travels in `code`.
-  void Expect(Flat values) {
-    reply_values = values.span();
-    reply_memory_ = AsBytes(values.span());
-  }
-  void Expect(Flat values, const ShardCode& code, absl::Span<char> memory) {
-    Expect(std::move(values));
-    reply_code_ = &code;
-    reply_memory_ = memory;
-    request.set_coded_reply(true);
+  void SetReply(Packing& packing) {
+    unpacks_ = &packing;
+    reply_memory_ = packing.Room(Shard());
+    request.set_coded_reply(packing.codes_reply());
   }
 
   void Begin() {
+    done_->Reset();
+    received_ = 0;
     // Once: a repeat brings the same bytes, and what was lost is kept once.
-    const bool is_coded = !update.empty() && !Mutant("repeat-coded-anew");
-    if (push_code_ != nullptr && !is_coded) {
-      push_code_->Encode(
-          Flat::View(values_.data(), static_cast<int64_t>(values_.size())),
-          residual_, coded_update_);
-      update = coded_update_;
+    if (packs_ != nullptr && (update.empty() || Mutant("repeat-coded-anew"))) {
+      const auto packed = packs_->Pack(Shard());
+      if (!packed.ok()) {
+        status_ = packed.status();
+        done_->Set();
+        return;
+      }
+      update = *packed;
     }
     if (++attempts_ > 1 && request.sequence() > 0 &&
         Mutant("retry-takes-new-number")) {
       request.set_sequence(request.sequence() + 1);
     }
-    done_->Reset();
-    received_ = 0;
     if (clock_ != nullptr && attempts_ == 1) begun_ = clock_->Now();
     server_.Exchange(*this);
   }
@@ -112,7 +96,7 @@ class ShardLink::Call final : public ExchangeCall {
         status_ = absl::DeadlineExceededError(status_.message());
       }
     }
-    if (status_.ok() && reply_code_ != nullptr) Decode();
+    if (status_.ok() && unpacks_ != nullptr) Unpack();
     return status_;
   }
 
@@ -152,16 +136,15 @@ class ShardLink::Call final : public ExchangeCall {
   std::unique_ptr<Event> TakeEvent() { return std::move(done_); }
 
   bool succeeded = false;
-  absl::Span<float> reply_values;
   pb::ExchangeReply reply;
 
+  bool pulls() const { return unpacks_ != nullptr; }
   size_t reply_bytes() const { return reply_memory_.size(); }
 
  private:
-  void Decode() {
-    Flat values = Flat::View(reply_values.data(),
-                             static_cast<int64_t>(reply_values.size()));
-    const absl::Status decoded = reply_code_->Decode(reply_memory_, values);
+  size_t Shard() const { return static_cast<size_t>(request.shard()); }
+  void Unpack() {
+    const absl::Status decoded = unpacks_->Unpack(Shard());
     if (decoded.ok()) return;
     status_ = absl::InternalError(
         absl::StrCat("shard ", request.shard(),
@@ -174,11 +157,8 @@ class ShardLink::Call final : public ExchangeCall {
   absl::Time begun_, ended_;
   int attempts_ = 0;
   absl::Status status_;
-  const ShardCode* push_code_ = nullptr;
-  const ShardCode* reply_code_ = nullptr;
-  absl::Span<const float> values_;  // of the update, before they are coded
-  Flat residual_;
-  absl::Span<char> coded_update_;
+  Packing* packs_ = nullptr;
+  Packing* unpacks_ = nullptr;
   absl::Span<char> reply_memory_;
   size_t received_ = 0;  // bytes of the attempt's reply
   std::vector<char> stray_;
@@ -192,24 +172,13 @@ ShardLink::ShardLink(Config config, Clock& clock)
       order_(InTurn(config_.shards, config_.servers.size())),
       sequences_(config_.shards.size()),
       versions_(config_.shards.size()),
-      versions_before_(config_.shards.size()) {
-  const Wire& wire = config_.wire;
-  if (config_.worker < 0) return;  // an observer pulls float32
-  if (wire.push == nullptr && wire.reply == nullptr) return;
-  int64_t parameters = 0;
-  for (const ShardRange& shard : config_.shards) {
-    parameters += shard.size;
-    const int64_t statistics = StatisticsIn(shard, config_.parameters);
-    Coding coding{{wire.push.get(), shard.size, statistics},
-                  {wire.reply.get(), shard.size, statistics},
-                  {},
-                  {}};
-    if (coding.push) coding.sent = Room(coding.push);
-    if (coding.reply) coding.received = Room(coding.reply);
-    codings_.push_back(std::move(coding));
-  }
-  if (wire.push != nullptr) residual_ = Flat(parameters);
-}
+      versions_before_(config_.shards.size()),
+      packing_({.shards = config_.shards,
+                .order = order_,
+                // An observer pulls float32.
+                .wire = config_.worker < 0 ? Wire{} : config_.wire,
+                .parameters = config_.parameters,
+                .copies = config_.copies}) {}
 
 ShardLink::~ShardLink() = default;
 
@@ -289,6 +258,7 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                                  const Account& account) {
   const bool pushes = kind == Request::PUSH || kind == Request::PUSH_PULL;
   const int64_t max_lead = reply == nullptr ? kUnbounded : MaxLead(need);
+  RETURN_IF_ERROR(BeginPacking(pushes, update, reply));
   // A shard that is ahead of others, and waited to be one more round ahead, may
   // wait for this very worker's push.
   const int64_t oldest = *std::min_element(versions_.begin(), versions_.end());
@@ -310,16 +280,43 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
     if (result_of_ >= 0) request.set_result_of(result_of_);
     if (need.rounds > 0) request.set_base_version(versions_[i]);
     if (pushes) FillPush(request, i, weight, account);
-    AddValues(*call, i, update, reply);
+    call->is_on_device = packing_.is_on_device();
+    if (update != nullptr) call->SetUpdate(packing_);
+    if (reply != nullptr) call->SetReply(packing_);
   }
   const bool awaits_others = need.rounds > 0 || max_lead != kUnbounded;
+  RETURN_IF_ERROR(Send(awaits_others, account.is_behind, account.follows_push));
+  Count(account.follows_push);
+  return packing_.End();
+}
+
+absl::Status ShardLink::BeginPacking(bool pushes, const Flat* update,
+                                     Flat* reply) {
+  const auto lies_there = [](const Flat* vector) {
+    return vector == nullptr || vector->queue() != nullptr;
+  };
+  const bool are_taken = std::all_of(
+      config_.servers.begin(), config_.servers.end(),
+      [](const ServerCalls* server) { return server->takes_device_memory(); });
+  const bool has_code =
+      config_.wire.push != nullptr || config_.wire.reply != nullptr;
+  return packing_.Begin({.update = update,
+                         .reply = reply,
+                         .is_push = pushes,
+                         .is_handed_over = are_taken && !has_code &&
+                                           lies_there(update) &&
+                                           lies_there(reply)});
+}
+
+absl::Status ShardLink::Send(bool awaits_others, bool is_beside,
+                             bool follows_push) {
   const absl::Duration limit =
       awaits_others ? config_.patience : config_.timeout;
   const absl::Time begin = clock_.Now();
   const absl::Time deadline =
       Mutant("never-gives-up") ? absl::InfiniteFuture() : begin + limit;
   Backoff backoff(jitter_);
-  const Call* failed = Round(deadline, account.is_behind);
+  const Call* failed = Round(deadline, is_beside);
   // A server that fails is given no longer than for a call that does not wait,
   // each time anew when one had been reached for a while.
   absl::Time last_try = awaits_others
@@ -327,21 +324,20 @@ absl::Status ShardLink::Exchange(Request::Kind kind, const Flat* update,
                             : deadline;
   while (failed != nullptr && MayRetry(failed->status()) &&
          !Mutant("gives-up-at-once")) {
-    if (Mutant("retries-counted")) Count(account.follows_push);
+    RETURN_IF_ERROR(packing_.status());  // no attempt mends the GPU
+    if (Mutant("retries-counted")) Count(follows_push);
     Wait(*clock_.NewEvent(), std::min(last_try, clock_.Now() + backoff.Next()));
     if (!Interrupted().ok() || clock_.Now() >= last_try ||
         failed->attempts() >= config_.attempts) {
       return GaveUp(*failed, begin, limit);
     }
     const absl::Time asked = clock_.Now();
-    failed = Round(deadline, account.is_behind);
+    failed = Round(deadline, is_beside);
     if (awaits_others && clock_.Now() - asked > kReached) {
       last_try = std::min(deadline, clock_.Now() + config_.timeout);
     }
   }
-  if (failed != nullptr) return failed->status();
-  Count(account.follows_push);
-  return absl::OkStatus();
+  return failed == nullptr ? absl::OkStatus() : failed->status();
 }
 
 void ShardLink::FillPush(Request& request, size_t i, float weight,
@@ -353,30 +349,6 @@ void ShardLink::FillPush(Request& request, size_t i, float weight,
   const bool is_behind = account.is_behind && !Mutant("fresh-base-claimed");
   request.set_base_version(is_behind ? versions_before_[i] : versions_[i]);
   if (account.lr_factor != 1) request.set_lr_factor(account.lr_factor);
-}
-
-void ShardLink::AddValues(Call& call, size_t i, const Flat* update,
-                          Flat* reply) {
-  const ShardRange& range = config_.shards[i];
-  Coding* coding = codings_.empty() ? nullptr : &codings_[i];
-  if (call.request.sequence() > 0 && coding != nullptr && coding->push) {
-    call.Encode(coding->push, update->Slice(range.offset, range.size),
-                residual_.Slice(range.offset, range.size),
-                Used(coding->sent, coding->push));
-  } else if (update != nullptr) {
-    const bool is_off = range.offset > 0 && Mutant("shard-off-by-one");
-    const int64_t offset = range.offset - (is_off ? 1 : 0);
-    call.update = AsBytes(update->Slice(offset, range.size).span());
-  }
-  if (reply != nullptr) {
-    Flat values = reply->Slice(range.offset, range.size);
-    if (coding != nullptr && coding->reply) {
-      call.Expect(std::move(values), coding->reply,
-                  Used(coding->received, coding->reply));
-    } else {
-      call.Expect(std::move(values));
-    }
-  }
 }
 
 absl::Status ShardLink::Interrupted() const {
@@ -468,7 +440,7 @@ const ShardLink::Call* ShardLink::Round(absl::Time deadline, bool is_beside) {
 void ShardLink::Count(bool follows_push) {
   const Request& request = calls_.front()->request;
   const bool pushes = request.sequence() > 0;
-  const bool pulls = !calls_.front()->reply_values.empty();
+  const bool pulls = calls_.front()->pulls();
   absl::MutexLock lock(&mu_);
   counters_.pushes += pushes ? 1 : 0;
   counters_.pulls += pulls ? 1 : 0;

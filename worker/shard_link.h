@@ -18,6 +18,7 @@
 #include "base/trace.h"
 #include "trainers/trainer.h"
 #include "transport/server_calls.h"
+#include "worker/packing.h"
 
 namespace monsoon {
 
@@ -54,6 +55,10 @@ class ShardLink final : public Link {
     // Is told of every request that was answered, and of waits for the last of
     // an exchange; null: nobody wants to know.
     TraceSink* trace = nullptr;
+    // Vectors lie in a GPU's memory, and come and go on this queue, beside the
+    // steps: outlives the link, who else uses it does so on the link's thread.
+    // Null: they are the host's.
+    DeviceQueue* copies = nullptr;
   };
   // Counted since the start; an exchange counts once, whatever its shards.
   struct Counters {
@@ -106,18 +111,15 @@ class ShardLink final : public Link {
   Counters counters() const;
   // What coded pushes have lost so far, and the next will bring; empty where
   // nothing is lost.
-  const Flat& residual() const { return residual_; }
+  const Flat& residual() const { return packing_.residual(); }
+  // See Config.
+  DeviceQueue* copies() const { return config_.copies; }
 
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
 
  private:
   class Call;
-  // How a shard's values travel, and room for them meanwhile.
-  struct Coding {
-    ShardCode push, reply;
-    Flat sent, received;
-  };
 
   // One exchange with every shard; `update` and `reply` may be null.
   absl::Status Exchange(pb::ExchangeRequest::Kind kind, const Flat* update,
@@ -126,11 +128,13 @@ class ShardLink final : public Link {
   // The call number `i` of the next exchange, in memory and with an event that
   // are kept from one exchange to the next.
   Call& NewCall(size_t i, ServerCalls& server);
+  // The values that travel; whether servers take them where they lie.
+  absl::Status BeginPacking(bool pushes, const Flat* update, Flat* reply);
   // What a push to shard `i` says beside its values.
   void FillPush(pb::ExchangeRequest& request, size_t i, float weight,
                 const Account& account);
-  // The shard's part of what travels, coded where the job says so.
-  void AddValues(Call& call, size_t i, const Flat* update, Flat* reply);
+  // Sends the calls until all have succeeded.
+  absl::Status Send(bool awaits_others, bool is_beside, bool follows_push);
   // Sends what has not succeeded and waits. The call whose failure counts: the
   // first that no retry mends, else the first; null: all have succeeded.
   // `is_beside`: the steps go on meanwhile.
@@ -156,12 +160,11 @@ class ShardLink final : public Link {
   Answer last_;
   int64_t accounted_step_ = 0;       // pending up to here was taken
   const std::vector<size_t> order_;  // in which shards are called
-  std::vector<Coding> codings_;      // by shard; empty: all is float32
-  Flat residual_;                    // [P]
-  std::vector<int64_t> sequences_;   // pushes so far, by shard
+  std::vector<int64_t> sequences_;  // pushes so far, by shard
   // The versions of the center that was handed out last, and of the one before,
   // by shard.
   std::vector<int64_t> versions_, versions_before_;
+  Packing packing_;
   std::vector<std::unique_ptr<Call>> calls_;
   mutable absl::Mutex mu_;
   Counters counters_ ABSL_GUARDED_BY(mu_);

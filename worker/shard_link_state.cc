@@ -18,7 +18,7 @@ void ShardLink::Save(Writer& writer) const {
     writer.Int(value);
   }
   writer.Counts(counters_.staleness);
-  writer.Floats(residual_);
+  writer.Floats(packing_.residual());
 }
 
 absl::Status ShardLink::Load(Reader& reader) {
@@ -39,7 +39,7 @@ absl::Status ShardLink::Load(Reader& reader) {
     RETURN_IF_ERROR(reader.Int(*value));
   }
   RETURN_IF_ERROR(reader.Counts(counters_.staleness));
-  return reader.Floats(residual_);
+  return reader.Floats(packing_.residual());
 }
 
 }  // namespace monsoon

@@ -16,7 +16,7 @@ BINARY = Path(sys.argv.pop()) / "monsoon"
 KEYS = ["transport", "bytes", "wire", "workers", "servers", "exchanges", "elapsed_s",
         "bytes_per_s", "params_per_s", "p50_ms", "p99_ms", "cpu_s_per_gb", "limit",
         "limit_bytes_per_s", "fraction", "grpc_echo_bytes_per_s", "empty_call_ms",
-        "axpy_bytes_per_s", "memcpy_bytes_per_s"]
+        "axpy_bytes_per_s", "memcpy_bytes_per_s", "device", "pcie_bytes_per_s"]
 
 
 def exchange(*arguments, environment=None):

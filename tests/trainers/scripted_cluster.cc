@@ -76,38 +76,18 @@ std::vector<float> Copy(const Flat& values) {
   return {here.span().begin(), here.span().end()};
 }
 
-// A link for replicas on a device, over one that is for the host's memory.
-class HostLink final : public Link {
- public:
-  explicit HostLink(Link& link) : link_(link) {}
+// What exchanges of vectors in this memory need beside it.
+std::unique_ptr<DeviceQueue> CopiesOf(MemoryResource& memory) {
+  if (memory.queue() == nullptr) return nullptr;
+  auto made = memory.queue()->Fork();
+  Must(made.status());
+  return *std::move(made);
+}
 
-  absl::Status Pull(Flat& center, Freshness need) override {
-    if (center.queue() == nullptr) return link_.Pull(center, need);
-    Flat here(center.size());
-    RETURN_IF_ERROR(link_.Pull(here, need));
-    center.CopyFrom(here);
-    return absl::OkStatus();
-  }
-  absl::Status Push(const Flat& update, float weight) override {
-    if (update.queue() == nullptr) return link_.Push(update, weight);
-    return link_.Push(update.ToHost(), weight);
-  }
-  absl::Status PushPull(const Flat& update, Flat& reply, float weight,
-                        Freshness need) override {
-    if (update.queue() == nullptr) {
-      return link_.PushPull(update, reply, weight, need);
-    }
-    Flat here = update.ToHost();
-    RETURN_IF_ERROR(link_.PushPull(here, here, weight, need));
-    reply.CopyFrom(here);
-    return absl::OkStatus();
-  }
-  absl::Status Map(Flat& x) override { return link_.Map(x); }
-  Answer last() const override { return link_.last(); }
-
- private:
-  Link& link_;
-};
+ShardLink::Config With(DeviceQueue* copies, ShardLink::Config config) {
+  config.copies = copies;
+  return config;
+}
 
 // Endless batches of one sample, until told to end.
 class ToySource final : public GradientSource {
@@ -184,18 +164,18 @@ class ScriptedCluster::Worker {
          const ShardLink::Config& config, TurnClock& clock)
       : replica(config.worker, LayoutOf(job), optimizer, RulesOf(job),
                 job.memory(config.worker)),
-        link(config, clock),
-        host_link(link),
+        copies(CopiesOf(job.memory(config.worker))),
+        link(With(copies.get(), config), clock),
         source(config.worker, job, replica),
-        loop(trainer, replica, host_link, source, clock),
+        loop(trainer, replica, link, source, clock),
         actor(clock) {
     link.Attach(replica);
     replica.x.CopyFrom(StartOf(job));
   }
 
   Replica replica;
+  std::unique_ptr<DeviceQueue> copies;
   ShardLink link;
-  HostLink host_link;
   ToySource source;
   TrainingLoop loop;
   bool has_left = false;

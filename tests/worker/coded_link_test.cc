@@ -9,97 +9,14 @@
 #include <vector>
 
 #include "base/random.h"
-#include "server/server.h"
 #include "tests/server/recorded_call.h"
-#include "trainers/wire.h"
-#include "transport/faulty.h"
-#include "worker/shard_link.h"
+#include "tests/worker/coded_cluster.h"
 
 namespace monsoon {
 namespace {
 
 using Catch::Contains;
 using Request = pb::ExchangeRequest;
-
-constexpr uint64_t kJob = 7;
-constexpr int64_t kFloats = 1400;     // of which
-constexpr int64_t kStatistics = 100;  // come last
-
-// Two shards, one of which holds all statistics, of one server.
-pb::JobSpec CodedJob(const std::string& trainer, const std::string& wire,
-                     int workers) {
-  pb::JobSpec spec;
-  spec.set_trainer(trainer);
-  if (trainer == "downpour") (*spec.mutable_hyper())["form"] = "delta";
-  ParameterLayout layout;
-  layout.Add("w", {kFloats - kStatistics}, TensorKind::kWeight);
-  layout.Add("s", {kStatistics}, TensorKind::kStatistic);
-  LayoutToProto(layout, spec);
-  ShardsToProto({{0, 700, 0}, {700, kFloats - 700, 0}}, spec);
-  spec.set_servers(1);
-  spec.set_workers(workers);
-  spec.set_samples(1000);
-  const WireNames names = *ParseWire(wire);
-  spec.set_push_code(names.push);
-  spec.set_reply_code(names.reply);
-  return spec;
-}
-
-// A server, and a link of each worker through a network that loses calls.
-struct CodedCluster {
-  CodedCluster(const std::string& trainer, const std::string& wire,
-               int workers = 2, Faults faults = {})
-      : server(RealClock()), network(server, Random({11}), faults) {
-    const pb::JobSpec spec = CodedJob(trainer, wire, workers);
-    const auto made =
-        MakeTrainer(trainer, {spec.hyper().begin(), spec.hyper().end()}, {});
-    config.servers = {&network};
-    config.shards = *ShardsFromProto(spec, kFloats);
-    config.job_id = kJob;
-    config.wire = *MakeWire(*ParseWire(wire), trainer, made->trainer->traits());
-    config.parameters = kFloats - kStatistics;
-    for (int worker = 0; worker < workers; ++worker) {
-      pb::JoinRequest request;
-      request.set_job_id(kJob);
-      request.set_worker(worker);
-      request.set_incarnation(static_cast<uint64_t>(worker) + 100);
-      *request.mutable_spec() = spec;
-      pb::JoinReply reply;
-      REQUIRE(server.Join(request, reply) == absl::OkStatus());
-      CHECK(reply.push_code() == spec.push_code());
-      CHECK(reply.reply_code() == spec.reply_code());
-      config.worker = worker;
-      config.incarnation = request.incarnation();
-      links.push_back(std::make_unique<ShardLink>(config, RealClock()));
-    }
-    Flat start(kFloats);
-    for (int64_t i = 0; i < kFloats; ++i) {
-      start[i] = static_cast<float>(i % 37) / 8;
-    }
-    REQUIRE(links[0]->Initialize(start) == absl::OkStatus());
-  }
-
-  // As it is, in float32.
-  Flat Center() {
-    config.worker = -1;
-    ShardLink observer(config, RealClock());
-    Flat center(kFloats);
-    REQUIRE(observer.Pull(center) == absl::OkStatus());
-    return center;
-  }
-
-  Server server;
-  FaultyCalls network;
-  ShardLink::Config config;
-  std::vector<std::unique_ptr<ShardLink>> links;
-};
-
-// Multiples of 2^-14 below 2 in magnitude, of which float32 sums are exact.
-void Fill(Random& random, Flat& values) {
-  for (float& value : values.span()) {
-    value = static_cast<float>(random.Below(1 << 16)) / (1 << 14) - 2;
-  }
-}
 
 TEST_CASE("What workers push is in the center or in their residuals",
           "[codec]") {
