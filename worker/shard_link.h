@@ -160,7 +160,7 @@ class ShardLink final : public Link {
   Answer last_;
   int64_t accounted_step_ = 0;       // pending up to here was taken
   const std::vector<size_t> order_;  // in which shards are called
-  std::vector<int64_t> sequences_;  // pushes so far, by shard
+  std::vector<int64_t> sequences_;   // pushes so far, by shard
   // The versions of the center that was handed out last, and of the one before,
   // by shard.
   std::vector<int64_t> versions_, versions_before_;

@@ -15,7 +15,9 @@
 // for allocations above 16 MiB), and so does a work that reads more than 255
 // bytes past its end; fresh device memory holds NaNs; while works are recorded,
 // calls that CUDA refuses then are refused. It says nothing about speed, nor
-// about kernels as a GPU runs them.
+// about kernels as a GPU runs them. Whole programs take from their environment
+// how many GPUs there are (MONSOON_EMULATED_GPUS) and after how many replays of
+// recordings they are lost (MONSOON_EMULATED_REPLAYS).
 namespace monsoon::emulator {
 
 // GPUs that there are; 1 at first. Each has so much memory; 1 GiB at first.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -54,9 +55,17 @@ struct Allocation {
   int device;
 };
 
+// For whole programs, which nobody else can tell.
+int FromEnvironment(const char* name, int otherwise) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? otherwise : std::atoi(value);
+}
+
 struct World {
   std::recursive_mutex mu;
-  int devices = 1;
+  int devices = FromEnvironment("MONSOON_EMULATED_GPUS", 1);
+  // After so many replays all GPUs are lost; -1: never.
+  int last_replay = FromEnvironment("MONSOON_EMULATED_REPLAYS", -1);
   int capability = 9;  // its major number
   size_t memory = kMemory;
   std::set<int> lost;
@@ -84,8 +93,11 @@ cudaError_t Error(cudaError_t error) {
 }
 
 cudaError_t Lost(int device) {
-  return TheWorld().lost.contains(device) ? cudaErrorECCUncorrectable
-                                          : cudaSuccess;
+  const World& world = TheWorld();
+  const bool is_over =
+      world.last_replay >= 0 && world.counters.replays > world.last_replay;
+  return is_over || world.lost.contains(device) ? cudaErrorECCUncorrectable
+                                                : cudaSuccess;
 }
 
 // While one lives, device memory can be touched. Closing it takes a system call
