@@ -25,8 +25,13 @@ if(NOT MONSOON_CUDA STREQUAL "OFF")
   find_program(MONSOON_NVCC nvcc
     HINTS ENV CUDACXX ${CUDAToolkit_ROOT}/bin $ENV{CUDA_PATH}/bin ${toolkit}/bin)
   if(MONSOON_NVCC AND MONSOON_CUDA_HEADERS)
+    # An nvcc that cannot compile is as good as none.
+    include(CheckLanguage)
+    set(ENV{CUDACXX} ${MONSOON_NVCC})
+    check_language(CUDA)
+  endif()
+  if(CMAKE_CUDA_COMPILER)
     set(MONSOON_HAS_CUDA ON)
-    set(CMAKE_CUDA_COMPILER ${MONSOON_NVCC})
     set(CMAKE_CUDA_ARCHITECTURES ${MONSOON_CUDA_ARCHITECTURES})
     enable_language(CUDA)
     if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows of no C++20
@@ -39,12 +44,12 @@ if(NOT MONSOON_CUDA STREQUAL "OFF")
   elseif(MONSOON_CUDA STREQUAL "ON")
     message(FATAL_ERROR
       "MONSOON_CUDA is ON and the CUDA toolkit is not complete: nvcc is "
-      "\"${MONSOON_NVCC}\", cublasLt.h is in \"${MONSOON_CUDA_INCLUDE}\", cudnn.h "
+      "\"${MONSOON_NVCC}\" and has to compile, cublasLt.h is in \"${MONSOON_CUDA_INCLUDE}\", cudnn.h "
       "in \"${MONSOON_CUDNN_INCLUDE}\"; install what is missing, or point "
       "CUDAToolkit_ROOT there")
   else()
     message(STATUS "GPUs: none, this build is for the processor alone (no CUDA "
-                   "toolkit with cuDNN was found; docs/gpu.md)")
+                   "toolkit with cuDNN was found that works; docs/gpu.md)")
   endif()
 else()
   message(STATUS "GPUs: none, as MONSOON_CUDA is OFF")
