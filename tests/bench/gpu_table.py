@@ -135,11 +135,26 @@ def runs_table(arguments):
     print("|---|---|---|---|")
     for flags in (["--batch-size", "128", "--epochs", "10"],
                   ["--batch-size", "128", "--epochs", "10", "--precision", "tf32"]):
-        lines = [monsoon(arguments, "train", "--trainer", "single", "--model", "mlp", "--time-to", "0.88", *flags)
+        lines = [monsoon(arguments, "train", "--trainer", "single", "--model", "mlp", "--time-to", "0.88",
+                         "--data", arguments.data, *flags)
                  for _ in range(arguments.rounds)]
         reached = [line["time_to"] for line in lines]
         print(f"| `single` `mlp` {' '.join(flags)} | {statistics.median(l['elapsed_s'] / l['epochs'] for l in lines):.3f} | "
               f"{reached} | {statistics.median(l['test_acc'] for l in lines):.4f} |")
+
+
+def exchanges_table(arguments):
+    """64 MB between a GPU and servers in the same process."""
+    print("\n| servers | wire | GB/s | of page-locked copies | p50 ms |")
+    print("|---|---|---|---|---|")
+    for server in ("cpu", "cuda"):
+        for wire in ("fp32", "bf16", "int8") if server == "cpu" else ("fp32",):
+            lines = [monsoon(arguments, "bench", "exchange", "--transport", "inproc", "--bytes", "64000000",
+                             "--seconds", str(arguments.seconds), "--server-device", server, "--wire", wire)
+                     for _ in range(arguments.rounds)]
+            print(f"| {server} | {wire} | " + " | ".join(
+                f"{statistics.median(line[key] for line in lines) * scale:.{digits}f}" for key, scale, digits in
+                (("bytes_per_s", 1e-9, 1), ("fraction", 1, 2), ("p50_ms", 1, 2))) + " |")
 
 
 def main():
@@ -152,9 +167,11 @@ def main():
     parser.add_argument("--torch", help="a Python with torch for CUDA")
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--data", default="fashion-mnist", help="of the runs, NAME[:DIR]")
     parser.add_argument("--no-runs", action="store_true", help="steps alone, which need no data set")
     arguments = parser.parse_args()
     steps_table(arguments)
+    exchanges_table(arguments)
     if not arguments.no_runs:
         runs_table(arguments)
 

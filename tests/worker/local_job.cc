@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/worker/local_job.h"
 
+#include <cstdlib>
 #include <thread>
 
 namespace monsoon {
 
 Dataset SmallFashionMnist(int64_t count) {
-  Dataset data = *LoadDataset("fashion-mnist", Split::kTrain, RealFileSystem());
+  const char* const place = std::getenv("MONSOON_TEST_DATA");
+  Dataset data = *LoadDataset(place == nullptr ? "fashion-mnist" : place,
+                              Split::kTrain, RealFileSystem());
   data.images.resize(static_cast<size_t>(count * data.example_size()));
   data.labels.resize(static_cast<size_t>(count));
   data.total = count;
