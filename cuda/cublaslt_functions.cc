@@ -7,8 +7,8 @@
 namespace {
 
 const monsoon::LazyLibrary& Library() {
-  static const monsoon::LazyLibrary library("libcublasLt.so.13");
-  return library;
+  static const monsoon::LazyLibrary kLibrary("libcublasLt.so.13");
+  return kLibrary;
 }
 
 }  // namespace

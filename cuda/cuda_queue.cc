@@ -61,7 +61,8 @@ class PinnedMemory final : public MemoryResource {
 };
 
 std::string Gigabytes(size_t bytes) {
-  return absl::StrCat(static_cast<double>(bytes / 1000000) / 1000, " GB");
+  const size_t megabytes = bytes / 1000000;
+  return absl::StrCat(static_cast<double>(megabytes) / 1000, " GB");
 }
 
 // A result after which the GPU answers no more in this process.
@@ -168,7 +169,7 @@ bool CudaQueue::Enter() {
   return status_.ok() && Check(cudaSetDevice(device_), "choosing the GPU");
 }
 
-void CudaQueue::Fail(absl::Status status) {
+void CudaQueue::Fail(const absl::Status& status) {
   if (!status_.ok()) return;
   if (is_recording_) {  // nothing was done: it may be, without a recording
     can_record_ = false;

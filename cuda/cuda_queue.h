@@ -66,7 +66,7 @@ class CudaQueue final : public DeviceQueue {
   bool Check(cudaError_t result, absl::string_view what);
   bool Check(cublasStatus_t result, absl::string_view what);
   bool Check(cudnnStatus_t result, absl::string_view what);
-  void Fail(absl::Status status);
+  void Fail(const absl::Status& status);
   // Made when first asked for; null where that failed.
   cublasLtHandle_t cublaslt();
   cudnnHandle_t cudnn();

@@ -7,8 +7,8 @@
 namespace {
 
 const monsoon::LazyLibrary& Library() {
-  static const monsoon::LazyLibrary library("libcudnn.so.9");
-  return library;
+  static const monsoon::LazyLibrary kLibrary("libcudnn.so.9");
+  return kLibrary;
 }
 
 }  // namespace
