@@ -130,6 +130,14 @@ absl::Status NoResult(const Request& request, int index) {
                    " has handed in no result (result_of)"));
 }
 
+absl::Status DeviceFailed(const absl::Status& why, int index) {
+  const auto code = absl::IsResourceExhausted(why)
+                        ? absl::StatusCode::kResourceExhausted
+                        : absl::StatusCode::kInternal;
+  return {code, absl::StrCat("the memory of shard ", index,
+                             " (--server-device): ", why.message())};
+}
+
 absl::Status Diverges(int worker, int index, double largest) {
   return absl::OutOfRangeError(absl::StrCat(
       Sender(worker, index),

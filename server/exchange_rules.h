@@ -39,6 +39,9 @@ absl::Status CheckBase(const pb::ExchangeRequest& request, int index,
 absl::StatusOr<float> CheckValues(const Flat& update, int worker, int index);
 // NOT_FOUND: the worker whose result an observer asks for has handed in none.
 absl::Status NoResult(const pb::ExchangeRequest& request, int index);
+// What calls for shard `index` get where its device has failed like this: not
+// UNAVAILABLE, which workers would repeat.
+absl::Status DeviceFailed(const absl::Status& why, int index);
 // OUT_OF_RANGE: the update, whose largest magnitude is `largest`, would make
 // the center infinite.
 absl::Status Diverges(int worker, int index, double largest);

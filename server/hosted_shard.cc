@@ -361,9 +361,7 @@ void HostedShard::Settle(ReadyCalls& ready) {
   if (queue_ == nullptr || ready.empty()) return;
   const absl::Status done = queue_->Wait();
   if (done.ok()) return;
-  // Not by its own code: workers would repeat a call that is UNAVAILABLE.
-  stopped_ = absl::InternalError(
-      absl::StrCat("shard ", index_, ": its center is lost: ", done.message()));
+  stopped_ = DeviceFailed(done, index_);
   EndParked(ready);
   for (Ready& one : ready) one.status = stopped_;
 }

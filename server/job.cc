@@ -149,16 +149,14 @@ absl::Status Job::MakeShards(const std::vector<ShardRange>& shards,
   for (size_t i = 0; i < shards.size(); ++i) {
     const ShardRange& range = shards[i];
     if (range.server != server_index_) continue;
-    Flat center;
-    if (open_device) {
-      ASSIGN_OR_RETURN(center, TakeMemory(range.size, open_device));
-    } else {
-      center = memory_.Slice(used, range.size);
-      used += range.size;
-    }
     const int index = static_cast<int>(i);
+    absl::StatusOr<Flat> center = open_device
+                                      ? TakeMemory(range.size, open_device)
+                                      : memory_.Slice(used, range.size);
+    if (!center.ok()) return DeviceFailed(center.status(), index);
+    used += range.size;
     shards_[index] = std::make_unique<HostedShard>(
-        index, std::move(center), StatisticsIn(range, parameters), rules);
+        index, *std::move(center), StatisticsIn(range, parameters), rules);
   }
   return absl::OkStatus();
 }
@@ -167,8 +165,7 @@ absl::StatusOr<Flat> Job::TakeMemory(int64_t size,
                                      const OpenShardDevice& open_device) {
   ASSIGN_OR_RETURN(auto queue, open_device());
   Flat memory(size, *queue);
-  // Takes what the queue itself needs, too, before anybody has trained.
-  Largest(memory);
+  Largest(memory);  // takes what the queue needs, before anybody has trained
   RETURN_IF_ERROR(queue->Wait());
   queues_.push_back(std::move(queue));
   return memory;

@@ -73,7 +73,7 @@ class Job {
   absl::Status MakeShards(const std::vector<ShardRange>& shards,
                           int64_t parameters,
                           const OpenShardDevice& open_device);
-  // Memory of a device for the center of one shard.
+  // Memory of a device for the center of one shard, and what its queue needs.
   absl::StatusOr<Flat> TakeMemory(int64_t size,
                                   const OpenShardDevice& open_device);
   // The worker is a member, under this incarnation; it has been heard.
