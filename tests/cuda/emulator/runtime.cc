@@ -159,7 +159,10 @@ namespace monsoon::emulator {
 void SetDevices(int count) { TheWorld().devices = count; }
 void SetCapability(int major) { TheWorld().capability = major; }
 void SetMemory(size_t bytes) { TheWorld().memory = bytes; }
-void Lose(int device) { TheWorld().lost.insert(device); }
+void Lose(int device) {
+  const std::lock_guard lock(TheWorld().mu);
+  TheWorld().lost.insert(device);
+}
 void Reset() {
   TheWorld().devices = 1;
   TheWorld().capability = 9;
