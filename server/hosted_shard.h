@@ -68,6 +68,7 @@ class HostedShard {
   };
   Counters counters() const;
 
+  // From a device that has failed what is saved is unknown.
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
 
