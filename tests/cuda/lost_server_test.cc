@@ -5,6 +5,7 @@
 
 #include "cli/in_process.h"
 #include "tests/cuda/emulator/emulator.h"
+#include "tests/server/running_job.h"
 #include "tests/worker/forwarding_calls.h"
 #include "tests/worker/local_job.h"
 #include "worker/options.h"
@@ -61,6 +62,30 @@ TEST_CASE("A job whose server loses its GPU fails at once, and says why",
                           Contains("cuda:1 (emulated): ") &&
                           Contains("uncorrectable"));
     }
+  }
+  emulator::Reset();
+}
+
+TEST_CASE("Servers take turns over the GPUs", "[cuda]") {
+  emulator::SetDevices(2);
+  {
+    Options options = TinyJob();
+    options.servers = 2;
+    options.server_device = "cuda";
+    const auto hosted = *StartServers(options, RealClock());
+    emulator::Lose(1);
+    pb::JobSpec spec = DeltaJob(1);
+    spec.set_servers(2);
+    spec.mutable_shards(0)->set_size(2);
+    pb::Shard& second = *spec.add_shards();
+    second.set_offset(2);
+    second.set_size(1);
+    second.set_server(1);
+    pb::JoinRequest request = JoinAs(0, spec);
+    CHECK(TryJoin(*hosted[0].server, request).ok());
+    request.set_server_index(1);
+    CHECK_THAT(std::string(TryJoin(*hosted[1].server, request).message()),
+               Contains("the memory of shard 1 (--server-device): cuda:1 "));
   }
   emulator::Reset();
 }
