@@ -19,8 +19,8 @@
 #include "base/stop_signal.h"
 #include "cli/command.h"
 #include "cli/exchange_rates.h"
-#include "worker/compute_device.h"
 #include "worker/finish.h"
+#include "worker/options.h"
 
 namespace monsoon {
 namespace {
@@ -57,14 +57,12 @@ absl::Status CheckName(const char* flag, const std::string& name,
       absl::StrCat(flag, ": ", UnknownName("name", name, accepted)));
 }
 
-absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
-  CLI::App app(
-      "Times pushes of an update that pull the new center, and in turn what "
-      "they cannot beat: a raw TCP connection and bare gRPC over loopback, "
-      "axpy in memory, or copies to a GPU and back.",
-      kProgram);
-  std::string bytes = absl::StrCat(arguments.job.bytes), workers = "1",
-              servers = "1", seconds = "5";
+// What is not text in the job.
+struct Texts {
+  std::string bytes, workers = "1", servers = "1", seconds = "5";
+};
+
+void AddFlags(CLI::App& app, Arguments& arguments, Texts& texts) {
   const auto add = [&app](const char* flag, std::string& value,
                           const char* help, const char* type) {
     app.add_option(flag, value, help)
@@ -75,12 +73,12 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   add("--transport", arguments.job.transport,
       "grpc, shm (for both, servers are processes of their own) or inproc",
       "NAME");
-  add("--bytes", bytes, "size of the model in fp32", "N");
-  add("--workers", workers,
+  add("--bytes", texts.bytes, "size of the model in fp32", "N");
+  add("--workers", texts.workers,
       "threads that exchange, each with connections of "
       "its own",
       "N");
-  add("--servers", servers, "among which the model is cut up", "N");
+  add("--servers", texts.servers, "among which the model is cut up", "N");
   add("--wire", arguments.wire,
       "how values travel: fp32, bf16, fp16, int8, onebit or topk:FRACTION; of "
       "pushes, and of replies",
@@ -90,11 +88,42 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
       "or "
       "auto",
       "NAME");
-  add("--seconds", seconds, "how long to exchange", "S");
+  add("--server-device", arguments.job.server_device,
+      "where the servers keep the parameters, likewise; inproc alone", "NAME");
+  add("--seconds", texts.seconds, "how long to exchange", "S");
   app.add_flag("--json", arguments.json, "print one JSON object");
+}
+
+absl::Status ReadTexts(const Texts& texts, Arguments& arguments) {
+  ExchangeJob& job = arguments.job;
+  RETURN_IF_ERROR(
+      ReadNumber("--bytes", texts.bytes, 4, int64_t{1} << 34, job.bytes));
+  RETURN_IF_ERROR(ReadNumber("--workers", texts.workers, 1, 1024, job.workers));
+  RETURN_IF_ERROR(ReadNumber("--servers", texts.servers, 1, 1024, job.servers));
+  if (job.bytes % static_cast<int64_t>(sizeof(float)) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--bytes: found ", job.bytes, ", expected a multiple of 4"));
+  }
+  if (!absl::SimpleAtod(texts.seconds, &arguments.seconds) ||
+      !(arguments.seconds >= 0.1 && arguments.seconds <= 3600)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--seconds: found \"", texts.seconds,
+                     "\", expected a number from 0.1 to 3600"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
+  CLI::App app(
+      "Times pushes of an update that pull the new center, and in turn what "
+      "they cannot beat: a raw TCP connection and bare gRPC over loopback, "
+      "axpy in memory, or copies to a GPU and back.",
+      kProgram);
+  ExchangeJob& job = arguments.job;
+  Texts texts{.bytes = absl::StrCat(job.bytes)};
+  AddFlags(app, arguments, texts);
   RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
   if (!arguments.help.empty()) return absl::OkStatus();
-  ExchangeJob& job = arguments.job;
   RETURN_IF_ERROR(
       CheckName("--transport", job.transport, {"grpc", "shm", "inproc"}));
   const absl::StatusOr<WireNames> wire = ParseWire(arguments.wire);
@@ -103,26 +132,16 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
         absl::StrCat("--wire ", arguments.wire, ": ", wire.status().message()));
   }
   job.wire = *wire;
-  const absl::Status device = CheckDevice(job.device);
-  if (!device.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--device: ", device.message()));
-  }
-  job.device = ResolveDevice(job.device);
-  RETURN_IF_ERROR(ReadNumber("--bytes", bytes, 4, int64_t{1} << 34, job.bytes));
-  RETURN_IF_ERROR(ReadNumber("--workers", workers, 1, 1024, job.workers));
-  RETURN_IF_ERROR(ReadNumber("--servers", servers, 1, 1024, job.servers));
-  if (job.bytes % static_cast<int64_t>(sizeof(float)) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--bytes: found ", job.bytes, ", expected a multiple of 4"));
-  }
-  if (!absl::SimpleAtod(seconds, &arguments.seconds) ||
-      !(arguments.seconds >= 0.1 && arguments.seconds <= 3600)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--seconds: found \"", seconds,
-                     "\", expected a number from 0.1 to 3600"));
-  }
-  return absl::OkStatus();
+  // The devices that a training with these could have.
+  Options options{.trainer = "downpour",
+                  .wire = job.wire.text(),
+                  .device = job.device,
+                  .server_device = job.server_device,
+                  .transport = job.transport};
+  RETURN_IF_ERROR(ResolveOptions(options));
+  job.device = options.device;
+  job.server_device = options.server_device;
+  return ReadTexts(texts, arguments);
 }
 
 nlohmann::ordered_json Describe(const Arguments& arguments,
@@ -131,7 +150,8 @@ nlohmann::ordered_json Describe(const Arguments& arguments,
   using Json = nlohmann::ordered_json;
   const bool in_memory = job.transport == "inproc";
   // The copies are the way of the values there.
-  const bool over_pcie = in_memory && job.device != "cpu";
+  const bool over_pcie =
+      in_memory && (job.device != "cpu" || job.server_device != "cpu");
   // What the arithmetic alone moves for a parameter: the update is read, the
   // center read and written, the reply written.
   constexpr double kInMemory = 16;
@@ -166,6 +186,7 @@ nlohmann::ordered_json Describe(const Arguments& arguments,
               {"axpy_bytes_per_s", rates.axpy_bytes_per_s},
               {"memcpy_bytes_per_s", rates.copy_bytes_per_s},
               {"device", job.device},
+              {"server_device", job.server_device},
               {"pcie_bytes_per_s", measured(rates.pcie_bytes_per_s)}};
 }
 

@@ -66,8 +66,8 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
   app.add_flag("--verbose", arguments.verbose,
                "say how the layers compute, where there was a choice");
   AddFlags(app, arguments.flags,
-           {"trainer", "data", "servers", "epochs", "transport", "out",
-            "connect-timeout"});
+           {"trainer", "data", "servers", "server-device", "epochs",
+            "transport", "out", "connect-timeout"});
   Options& options = arguments.flags.options;
   options.trainer = "single";
   options.workers = 1;

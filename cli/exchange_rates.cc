@@ -22,11 +22,11 @@
 #include "base/stop_signal.h"
 #include "cli/cluster.h"
 #include "cli/exchange_limits.h"
+#include "cli/in_process.h"
 #include "cli/median.h"
 #include "cli/process.h"
 #include "models/device.h"
 #include "proto/convert.h"
-#include "server/server.h"
 #include "trainers/elements.h"
 #include "trainers/trainer.h"
 #include "transport/grpc_client.h"
@@ -283,9 +283,10 @@ class Bench {
   }
 
   absl::Status StartHere() {
-    for (int i = 0; i < job_.servers; ++i) {
-      here_.push_back(std::make_unique<Server>(RealClock()));
-    }
+    const Options options{.servers = job_.servers,
+                          .server_device = job_.server_device,
+                          .transport = job_.transport};
+    ASSIGN_OR_RETURN(here_, StartServers(options, RealClock()));
     return absl::OkStatus();
   }
 
@@ -297,7 +298,7 @@ class Bench {
 
   absl::StatusOr<std::vector<ServerCalls*>> Connect() {
     std::vector<ServerCalls*> servers;
-    for (const auto& server : here_) servers.push_back(server.get());
+    for (const HostedServer& one : here_) servers.push_back(one.calls());
     if (!here_.empty()) return servers;
     for (const std::string& address : cluster_.addresses()) {
       ASSIGN_OR_RETURN(auto client, GrpcClient::Create(address, RealClock()));
@@ -334,7 +335,7 @@ class Bench {
   const ClusterPlan plan_;
   const std::atomic<int>& stop_;
   Cluster cluster_;
-  std::vector<std::unique_ptr<Server>> here_;
+  std::vector<HostedServer> here_;
   std::vector<std::unique_ptr<GrpcClient>> clients_;
   std::vector<std::unique_ptr<ShmClient>> shared_;  // over clients_
   std::vector<int64_t> server_pids_;
@@ -390,7 +391,9 @@ absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
     limits.grpc_rates.clear();
     limits.empty_ms.clear();
   }
-  ASSIGN_OR_RETURN(const auto queue, OpenDevice(job.device, 0));
+  const bool is_on_host = job.device == "cpu";
+  ASSIGN_OR_RETURN(const auto queue,
+                   OpenDevice(is_on_host ? job.server_device : job.device, 0));
   std::vector<double> axpy, copy, pcie, times_ms;
   double elapsed = 0, cpu = 0;
   while (elapsed < absl::ToDoubleSeconds(duration)) {

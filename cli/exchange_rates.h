@@ -21,6 +21,8 @@ struct ExchangeJob {
   WireNames wire;
   // Where the workers' vectors lie, as --device has it.
   std::string device = "cpu";
+  // Where the servers', as --server-device.
+  std::string server_device = "cpu";
 };
 
 struct ExchangeRates {
@@ -37,7 +39,7 @@ struct ExchangeRates {
   double empty_call_ms = 0;
   double axpy_bytes_per_s = 0;
   double copy_bytes_per_s = 0;
-  // To the GPU and back from page-locked memory; not for the processor.
+  // To the GPU and back from page-locked memory; not where all is the host's.
   double pcie_bytes_per_s = 0;
 };
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/random_id.h"
 #include "base/status_macros.h"
+#include "worker/compute_device.h"
 
 namespace monsoon {
 namespace {
@@ -47,8 +48,15 @@ absl::Status ResolveTransport(Options& options) {
 absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
                                                        Clock& clock) {
   std::vector<HostedServer> hosted(static_cast<size_t>(options.servers));
-  for (HostedServer& one : hosted) {
-    one.server = std::make_unique<Server>(clock);
+  for (size_t i = 0; i < hosted.size(); ++i) {
+    HostedServer& one = hosted[i];
+    ServerOptions settings;
+    if (options.server_device != "cpu") {
+      settings.open_device = [device = options.server_device, i] {
+        return OpenDevice(device, static_cast<int>(i));
+      };
+    }
+    one.server = std::make_unique<Server>(clock, std::move(settings));
     if (options.transport != "grpc") continue;
     ASSIGN_OR_RETURN(one.listener,
                      GrpcServer::Start(*one.server, "127.0.0.1:0"));

@@ -33,6 +33,7 @@ struct HostedServer {
   }
 };
 
+// Of resolved options, as all of these.
 absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
                                                        Clock& clock);
 

@@ -51,6 +51,7 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags,
         "or "
         "`monsoon train` for everything in one process");
   }
+  RETURN_IF_ERROR(CheckServersElsewhere(flags.options));
   RETURN_IF_ERROR(ResolveOptions(flags.options));
   RETURN_IF_ERROR(CheckSeparateProcesses(flags.options));
   PrintWarnings(kProgram, flags.options);

@@ -122,6 +122,7 @@ absl::Status Read(int argc, const char* const* argv, Settings& settings) {
                                          "\", the simulator's workers compute "
                                          "on the processor; use cpu"));
   }
+  RETURN_IF_ERROR(CheckServersElsewhere(flags.options));
   RETURN_IF_ERROR(ResolveOptions(flags.options));
   RETURN_IF_ERROR(CheckSeparateProcesses(flags.options));
   PrintWarnings(kProgram, flags.options);

@@ -39,9 +39,10 @@ absl::Status Read(int argc, const char* const* argv, Flags& flags,
   AddWatchFlags(app, watch);
   RETURN_IF_ERROR(ReadFlags(app, argc, argv, RealFileSystem(), flags));
   if (!flags.help.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(ResolveTransport(flags.options));
   RETURN_IF_ERROR(ResolveOptions(flags.options));
   PrintWarnings(kProgram, flags.options);
-  return ResolveTransport(flags.options);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int> Train(const Flags& flags, const WatchFlags& watch,

@@ -19,11 +19,11 @@ constexpr double kMega = 1e6;
 // What may differ between two runs that are compared, and explain why they
 // differ. The seed is what repeats differ by; the last line is simulated jobs'.
 constexpr const char* kSettings[] = {
-    "trainer",       "model",   "data",      "batch_size",  "workers",
-    "servers",       "wire",    "epochs",    "transport",   "device",
-    "optimizer",     "lr",      "precision", "overlap",     "max_lead",
-    "max_staleness", "compute", "network",   "server_rate", "stragglers",
-    "crash",         "restart", "gradients"};
+    "trainer",       "model",         "data",    "batch_size", "workers",
+    "servers",       "wire",          "epochs",  "transport",  "device",
+    "server_device", "optimizer",     "lr",      "precision",  "overlap",
+    "max_lead",      "max_staleness", "compute", "network",    "server_rate",
+    "stragglers",    "crash",         "restart", "gradients"};
 
 absl::Status Wrong(const char* key, const Json& found, const char* expected) {
   return absl::DataLossError(absl::StrCat("found ", found.dump(), " for \"",

@@ -15,10 +15,11 @@ using Json = nlohmann::ordered_json;
 // What is compared beside trainer, model, data, batch size and epochs. Of a
 // simulation, the cluster too.
 constexpr const char* kSettings[] = {
-    "workers",   "servers", "wire",     "precision",     "optimizer",
-    "lr",        "overlap", "max_lead", "max_staleness", "device",
-    "transport", "compute", "network",  "server_rate",   "stragglers",
-    "crash",     "restart", "gradients"};
+    "workers",       "servers", "wire",          "precision",
+    "optimizer",     "lr",      "overlap",       "max_lead",
+    "max_staleness", "device",  "server_device", "transport",
+    "compute",       "network", "server_rate",   "stragglers",
+    "crash",         "restart", "gradients"};
 
 std::string TextOf(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();

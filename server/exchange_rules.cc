@@ -37,10 +37,16 @@ std::string Sender(int worker, int shard) {
 }
 
 absl::Status CheckRequest(const ExchangeCall& call, int index, int64_t size,
-                          const ShardCodes& codes) {
+                          const ShardCodes& codes, bool is_on_device) {
   const Request& request = call.request;
   // Most calls are right: their sender is not spelled out.
   const auto who = [&] { return Sender(request.worker(), index); };
+  if (call.is_on_device && !is_on_device) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        who(),
+        "the values lie in a GPU's memory, expected the host's, as the "
+        "shard's do; ask takes_device_memory() before"));
+  }
   if (!Request::Kind_IsValid(request.kind())) {
     return absl::InvalidArgumentError(
         absl::StrCat(who(), "unknown kind of exchange ", request.kind()));
@@ -107,15 +113,14 @@ absl::Status CheckBase(const Request& request, int index, int64_t version) {
       ", which it has had"));
 }
 
-absl::StatusOr<float> CheckValues(absl::Span<const float> update, int worker,
-                                  int index) {
+absl::StatusOr<float> CheckValues(const Flat& update, int worker, int index) {
   const float largest = Largest(update);
   if (std::isfinite(largest) || Mutant("not-finite-accepted")) return largest;
   // Through shared memory the worker can still change it.
   const int64_t bad = std::max<int64_t>(0, FirstNotFinite(update));
   return absl::InvalidArgumentError(
       absl::StrCat(Sender(worker, index), "value ", bad, " of the update is ",
-                   update[static_cast<size_t>(bad)],
+                   update.Slice(bad, 1).ToHost()[0],
                    ", expected finite numbers; nothing was applied"));
 }
 
@@ -123,6 +128,14 @@ absl::Status NoResult(const Request& request, int index) {
   return absl::NotFoundError(
       absl::StrCat("shard ", index, ": worker ", request.result_of(),
                    " has handed in no result (result_of)"));
+}
+
+absl::Status DeviceFailed(const absl::Status& why, int index) {
+  const auto code = absl::IsResourceExhausted(why)
+                        ? absl::StatusCode::kResourceExhausted
+                        : absl::StatusCode::kInternal;
+  return {code, absl::StrCat("the memory of shard ", index,
+                             " (--server-device): ", why.message())};
 }
 
 absl::Status Diverges(int worker, int index, double largest) {

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/device_queue.h"
 #include "base/mutant.h"
 #include "base/status_macros.h"
 #include "trainers/elements.h"
@@ -21,8 +21,6 @@ using Request = pb::ExchangeRequest;
 // The histogram's last entry stands for more, too: a foreign worker says what
 // it likes, and everybody who asks for the job's status gets the histogram.
 constexpr int64_t kMostStaleness = 4096;
-// Of float16, the code with the smallest range.
-constexpr float kLargestHalf = 65504;
 // No sum that stays below it can round to infinity.
 constexpr double kSafe = std::numeric_limits<float>::max() / 2;
 
@@ -34,26 +32,31 @@ HostedShard::HostedShard(int index, Flat memory, int64_t statistics,
       size_(memory.size()),
       trainer_(rules.trainer),
       keeps_seen_(trainer_.traits().keeps_seen),
-      is_mapped_(trainer_.traits().maps_center),
       reach_(trainer_.traits().reach),
       synchronous_(trainer_.traits().synchronous),
       job_samples_(rules.samples),
       max_staleness_(rules.max_staleness),
       codes_{{rules.wire.push.get(), size_, statistics},
              {rules.wire.reply.get(), size_, statistics}},
+      queue_(memory.queue()),
       clock_(rules.clock),
       shard_(std::move(memory), statistics),
-      round_(size_) {
+      round_(size_, shard_.memory()),
+      values_(index, shard_, codes_, trainer_.traits().maps_center) {
   if (codes_.reply) shard_.reply_code = &codes_.reply;
 }
 
 void HostedShard::Exchange(ExchangeCall& call) {
   absl::StatusOr<float> largest = 0.0f;
-  const absl::Status checked = CheckRequest(call, index_, size_, codes_);
+  const absl::Status checked =
+      CheckRequest(call, index_, size_, codes_, queue_ != nullptr);
   if (!checked.ok()) {
     largest = checked;
-  } else if (!call.request.coded()) {
-    largest = CheckValues(AsFloats(call.update), call.request.worker(), index_);
+  } else if (CallValues::IsReady(call, queue_)) {
+    const absl::Span<const float> update = AsFloats(call.update);
+    largest = CheckValues(
+        Flat::View(update.data(), static_cast<int64_t>(update.size())),
+        call.request.worker(), index_);
   }
   if (!largest.ok()) {
     call.Finish(largest.status(), {});
@@ -64,7 +67,7 @@ void HostedShard::Exchange(ExchangeCall& call) {
     absl::MutexLock lock(&mu_);
     Serve(call, *largest, ready);
     if (!parked_.empty()) CloseRounds().IgnoreError();  // who waits learns why
-    AnswerParked(ready);
+    Settle(ready);
   }
   Finish(ready);
 }
@@ -75,7 +78,7 @@ void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
   if (!checked.ok()) {
     ready.push_back({&call, std::move(checked), {}});
   } else if (call.request.kind() == Request::INITIALIZE) {
-    Initialize(call, ready);
+    Initialize(call, largest, ready);
   } else if (Pushes(call.request)) {
     Push(call, largest, ready);
   } else {
@@ -83,12 +86,15 @@ void HostedShard::Serve(ExchangeCall& call, float largest, ReadyCalls& ready) {
   }
 }
 
-void HostedShard::Initialize(ExchangeCall& call, ReadyCalls& ready) {
-  if (!initialized_ || Mutant("initial-center-replaced")) {
-    std::memcpy(shard_.center.data(), call.update.data(), call.update.size());
+void HostedShard::Initialize(ExchangeCall& call, float largest,
+                             ReadyCalls& ready) {
+  absl::Status taken = values_.Take(call, largest);
+  const bool is_first = !initialized_ || Mutant("initial-center-replaced");
+  if (taken.ok() && is_first) {
+    shard_.center.CopyFrom(values_.Of(call));
     initialized_ = true;
   }
-  ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
+  ready.push_back({&call, std::move(taken), ReplyHead(call)});
 }
 
 // Under the lock of the shard: the job looked before, but its answer may be old
@@ -140,14 +146,8 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   absl::Status status = CheckPush(request, peer);
   const auto sequence = static_cast<int64_t>(request.sequence());
   const bool repeated = sequence == peer.sequence && !Mutant("dedupe-skipped");
-  if (status.ok() && !repeated && request.coded()) {
-    const absl::StatusOr<float> decoded = Decode(call);
-    status = decoded.status();
-    if (status.ok()) largest = *decoded;
-  }
-  const Flat value = request.coded()
-                         ? Flat::View(decoded_.data(), decoded_.size())
-                         : Flat::View(AsFloats(call.update).data(), size_);
+  if (status.ok() && !repeated) status = values_.Take(call, largest);
+  const Flat value = values_.Of(call);
   const int64_t from =
       request.has_base_version() ? request.base_version() : peer.base;
   const Update update{value,
@@ -187,18 +187,6 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   }
 }
 
-absl::StatusOr<float> HostedShard::Decode(const ExchangeCall& call) {
-  if (decoded_.empty()) decoded_ = Flat(size_);
-  const int worker = call.request.worker();
-  const absl::Status decoded = codes_.push.Decode(call.update, decoded_);
-  if (!decoded.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Sender(worker, index_), "the coded update is corrupt: ",
-                     decoded.message(), "; nothing was applied"));
-  }
-  return CheckValues(decoded_.span(), worker, index_);
-}
-
 double HostedShard::Progress() const {
   return static_cast<double>(counters_.samples_applied) /
          static_cast<double>(std::max<int64_t>(1, job_samples_));
@@ -213,7 +201,7 @@ absl::Status HostedShard::Admit(const Update& update, float largest) {
     return absl::OkStatus();
   }
   if (discount != 1) {
-    if (discounted_.empty()) discounted_ = Flat(size_);
+    if (discounted_.empty()) discounted_ = Flat(size_, shard_.memory());
     ForEach(Discounted{discount}, discounted_, update.value);
   }
   const Update worth{discount == 1 ? update.value : discounted_,
@@ -240,7 +228,7 @@ absl::Status HostedShard::Apply(const Update& update, double largest) {
     return bound_ + reach * (bound_ + largest);
   };
   if (std::isfinite(reach) && !(farthest() < kSafe)) {
-    bound_ = Largest(shard_.center.span());
+    bound_ = Largest(shard_.center);
   }
   const double bound = farthest();
   if (bound < kSafe) {  // nothing to check
@@ -280,7 +268,7 @@ absl::Status HostedShard::CloseRounds() {
         synchronous_ ? round_.CountOf(live_) : round_.count();
     if (round_.count() == 0 || enough < quorum) return absl::OkStatus();
     const Update mean = round_.Mean(Progress());
-    absl::Status applied = Apply(mean, Largest(mean.value.span()));
+    absl::Status applied = Apply(mean, Largest(mean.value));
     round_.Clear();
     if (applied.ok()) continue;
     // The others of the round wait for it, or will: all of them must end.
@@ -360,49 +348,35 @@ void HostedShard::AnswerParked(ReadyCalls& ready) {
       };
   parked_.erase(std::remove_if(parked_.begin(), parked_.end(), answer),
                 parked_.end());
-  if (stopped_.ok()) return;
+  if (!stopped_.ok()) EndParked(ready);
+}
+
+void HostedShard::EndParked(ReadyCalls& ready) {
   for (ExchangeCall* call : parked_) ready.push_back({call, stopped_, {}});
   parked_.clear();
 }
 
+void HostedShard::Settle(ReadyCalls& ready) {
+  AnswerParked(ready);
+  if (queue_ == nullptr || ready.empty()) return;
+  const absl::Status done = queue_->Wait();
+  if (done.ok()) return;
+  stopped_ = DeviceFailed(done, index_);
+  EndParked(ready);
+  for (Ready& one : ready) one.status = stopped_;
+}
+
 void HostedShard::Answer(ExchangeCall& call, const Flat& values,
                          ReadyCalls& ready) {
-  const bool coded = call.request.coded_reply();
-  const absl::Span<const char> plain = AsBytes(values.span());
-  const absl::Span<char> buffer =
-      call.ReplyBuffer(coded ? codes_.reply.bytes() : plain.size());
-  if (coded) {
-    Flat& lost = Lost(call.request, values);
-    codes_.reply.Encode(values, lost, buffer);
-    Forget(values, lost);
-  } else if (is_mapped_) {
-    Flat::View(AsFloats(buffer).data(), size_).CopyFromShared(values);
-  } else {
-    std::memcpy(buffer.data(), plain.data(), plain.size());
-  }
-  ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
   const int worker = call.request.worker();
-  if (worker < 0) return;  // an observer leaves no trace
+  const bool is_observer = worker < 0;  // leaves no trace
+  Flat* const seen =
+      keeps_seen_ && !is_observer ? &shard_.seen(worker) : nullptr;
+  values_.Send(values, bound_, seen, call);
+  ready.push_back({&call, absl::OkStatus(), ReplyHead(call)});
+  if (is_observer) return;
   peers_[worker].base = shard_.version;
-  if (keeps_seen_) {
-    Flat& seen = shard_.seen(worker);
-    if (coded) codes_.reply.Decode(buffer, seen).IgnoreError();
-    if (!coded) seen.CopyFrom(shard_.center);
-  }
   counters_.first_pull = std::min(counters_.first_pull, clock_.Now());
-}
-
-Flat& HostedShard::Lost(const Request& request, const Flat& values) {
-  const bool is_kept = &values == &shard_.center && request.worker() >= 0;
-  if (is_kept) return shard_.slot("reply_residual");
-  if (lost_.empty()) lost_ = Flat(size_);
-  ForEach(SetTo{0}, lost_);
-  return lost_;
-}
-
-void HostedShard::Forget(const Flat& values, Flat& lost) const {
-  if (bound_ < kLargestHalf) return;
-  ForEach(ForgetLarge{kLargestHalf}, lost, values);
 }
 
 pb::ExchangeReply HostedShard::ReplyHead(const ExchangeCall& call) const {
@@ -453,7 +427,7 @@ void HostedShard::SetLive(std::vector<int> live, int64_t change) {
       live_change_ = change;
     }
     CloseRounds().IgnoreError();  // who waits learns why
-    AnswerParked(ready);
+    Settle(ready);
   }
   Finish(ready);
 }
@@ -473,7 +447,7 @@ void HostedShard::Stop(const absl::Status& why) {
   {
     absl::MutexLock lock(&mu_);
     stopped_ = why;
-    AnswerParked(ready);
+    Settle(ready);
   }
   Finish(ready);
 }

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/serial.h"
+#include "server/call_values.h"
 #include "server/exchange_rules.h"
 #include "server/round.h"
 #include "trainers/trainer.h"
@@ -22,7 +23,8 @@ namespace monsoon {
 
 // One shard behind its lock: rounds, staleness, repeated pushes, parked pulls.
 // Knows no algorithm; the trainer's server half says what a push does.
-// Thread-safe. Calls are finished and memory is checked outside the lock.
+// Thread-safe. Calls are finished outside the lock, and host memory is checked
+// there.
 class HostedShard {
  public:
   // What all shards of a job share. `trainer`, the codecs of `wire` and `clock`
@@ -36,7 +38,9 @@ class HostedShard {
     Clock& clock;
   };
   // `index` is the shard's in the job, for messages. Its center lies in
-  // `memory`, zeros, of which the last `statistics` floats are statistics.
+  // `memory`, zeros, of which the last `statistics` floats are statistics; all
+  // that the shard keeps is of the same device, whose queue is the shard's own
+  // and outlives it.
   HostedShard(int index, Flat memory, int64_t statistics, const Rules& rules);
 
   // Serves a call whose sender was checked. Finishes it now, or parks it.
@@ -64,6 +68,7 @@ class HostedShard {
   };
   Counters counters() const;
 
+  // From a device that has failed what is saved is unknown.
   void Save(Writer& writer) const;
   absl::Status Load(Reader& reader);
 
@@ -86,10 +91,11 @@ class HostedShard {
   // Most often the call that is being served, and no memory for more.
   using ReadyCalls = absl::InlinedVector<Ready, 1>;
 
-  // `largest` is the largest magnitude of the call's update.
+  // `largest` is the largest magnitude of the call's update, where that is
+  // ready (CallValues).
   void Serve(ExchangeCall& call, float largest, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Initialize(ExchangeCall& call, ReadyCalls& ready)
+  void Initialize(ExchangeCall& call, float largest, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Push(ExchangeCall& call, float largest, ReadyCalls& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -129,22 +135,15 @@ class HostedShard {
   // Answers the parked pulls whose time has come, ends those that nobody may
   // wait for any more.
   void AnswerParked(ReadyCalls& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndParked(ReadyCalls& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Before calls are finished: answers those that are parked, and waits for the
+  // device. Where that has failed nothing is known of the center any more, and
+  // all calls end with the reason.
+  void Settle(ReadyCalls& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool MayAnswer(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The update of a coded push, decoded, and its largest magnitude.
-  absl::StatusOr<float> Decode(const ExchangeCall& call)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Writes `values` to the call, coded if it asks for that, and makes it ready.
+  // Writes `values` to the call, and makes it ready.
   void Answer(ExchangeCall& call, const Flat& values, ReadyCalls& ready)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Where what a coded reply of `values` loses is kept: of a worker's center,
-  // to be added to the next, whoever gets that. An observer leaves no trace,
-  // and a reply that follows from an update loses nothing any more
-  // (Shard::RoundReply).
-  Flat& Lost(const pb::ExchangeRequest& request, const Flat& values)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // What lies beyond a code's range is lost at every reply: it must not add up.
-  void Forget(const Flat& values, Flat& lost) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   pb::ExchangeReply ReplyHead(const ExchangeCall& call) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -154,12 +153,12 @@ class HostedShard {
   const int64_t size_;
   const Trainer& trainer_;
   const bool keeps_seen_;
-  const bool is_mapped_;  // workers write to the center without us
-  const float reach_;     // Traits::reach
+  const float reach_;  // Traits::reach
   const bool synchronous_;
   const int64_t job_samples_;
   const int64_t max_staleness_;
   const ShardCodes codes_;
+  DeviceQueue* const queue_;  // null: the shard lies in the host's memory
   Clock& clock_;
 
   mutable absl::Mutex mu_;
@@ -174,10 +173,8 @@ class HostedShard {
   absl::Status stopped_ ABSL_GUARDED_BY(mu_);  // why nothing waits any more
   Counters counters_ ABSL_GUARDED_BY(mu_);
   Round round_ ABSL_GUARDED_BY(mu_);  // that is being gathered
-  // Scratch.
-  Flat discounted_ ABSL_GUARDED_BY(mu_);
-  Flat decoded_ ABSL_GUARDED_BY(mu_);
-  Flat lost_ ABSL_GUARDED_BY(mu_);
+  CallValues values_ ABSL_GUARDED_BY(mu_);
+  Flat discounted_ ABSL_GUARDED_BY(mu_);  // scratch
 };
 
 }  // namespace monsoon

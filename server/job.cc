@@ -41,6 +41,32 @@ absl::Status Replaced(int worker) {
       absl::StrCat("worker ", worker, " was replaced by a newer process"));
 }
 
+// Floats of a server's shards.
+int64_t SizeOn(int server, const std::vector<ShardRange>& shards) {
+  int64_t size = 0;
+  for (const ShardRange& shard : shards) {
+    if (shard.server == server) size += shard.size;
+  }
+  return size;
+}
+
+// What a GPU's shards cannot have: see docs/gpu.md.
+absl::Status CheckOnDevice(const pb::JobSpec& spec, const Traits& traits,
+                           const Wire& wire) {
+  if (traits.maps_center) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the workers of trainer ", spec.trainer(),
+        " work in the memory of the "
+        "center itself, found a server on a GPU, expected one of the host; "
+        "use --server-device cpu"));
+  }
+  if (wire.push == nullptr && wire.reply == nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "values travel as ", PushCode(spec), " and ", ReplyCode(spec),
+      ", expected fp32: this server is on a GPU and reads no codes; use "
+      "--wire fp32 or --server-device cpu"));
+}
+
 // How far a worker is: it runs, is done but may still be interrupted, has
 // ended.
 int Stage(const pb::WorkerReport& report) {
@@ -57,10 +83,9 @@ bool IsLate(const pb::WorkerReport& next, const pb::WorkerReport& last) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
-                                                 int64_t max_bytes,
-                                                 absl::Duration lease,
-                                                 Clock& clock) {
+absl::StatusOr<std::shared_ptr<Job>> Job::Create(
+    const pb::JoinRequest& request, int64_t max_bytes, absl::Duration lease,
+    const OpenShardDevice& open_device, Clock& clock) {
   const pb::JobSpec& spec = request.spec();
   RETURN_IF_ERROR(CheckRank(request, spec.workers()));
   if (spec.samples() < 0) {
@@ -78,10 +103,7 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
         absl::StrCat("server index ", server, " of ", spec.servers(),
                      " servers, expected 0 to servers - 1"));
   }
-  int64_t bytes = 0;
-  for (const ShardRange& shard : shards) {
-    if (shard.server == server) bytes += shard.size * int64_t{sizeof(float)};
-  }
+  const int64_t bytes = SizeOn(server, shards) * int64_t{sizeof(float)};
   if (bytes > max_bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the job puts ", bytes, " bytes of parameters on this server, which ",
@@ -103,26 +125,50 @@ absl::StatusOr<std::shared_ptr<Job>> Job::Create(const pb::JoinRequest& request,
   ASSIGN_OR_RETURN(Wire wire,
                    MakeWire({PushCode(spec), ReplyCode(spec)}, spec.trainer(),
                             trainer.trainer->traits()));
+  if (open_device) {
+    RETURN_IF_ERROR(CheckOnDevice(spec, trainer.trainer->traits(), wire));
+  }
   std::shared_ptr<Job> job(
       new Job(request, std::move(trainer), std::move(wire), lease, clock));
-  const HostedShard::Rules rules{.trainer = *job->trainer_.trainer,
-                                 .samples = spec.samples(),
-                                 .max_staleness = spec.has_max_staleness()
-                                                      ? spec.max_staleness()
-                                                      : kUnbounded,
-                                 .wire = job->wire_,
-                                 .clock = clock};
-  job->memory_ = Flat(bytes / int64_t{sizeof(float)});
-  int64_t used = 0;
-  for (size_t i = 0; i < shards.size(); ++i) {
-    if (shards[i].server != server) continue;
-    const int index = static_cast<int>(i);
-    job->shards_[index] = std::make_unique<HostedShard>(
-        index, job->memory_.Slice(used, shards[i].size),
-        StatisticsIn(shards[i], layout.parameters()), rules);
-    used += shards[i].size;
-  }
+  RETURN_IF_ERROR(job->MakeShards(shards, layout.parameters(), open_device));
   return job;
+}
+
+absl::Status Job::MakeShards(const std::vector<ShardRange>& shards,
+                             int64_t parameters,
+                             const OpenShardDevice& open_device) {
+  const HostedShard::Rules rules{.trainer = *trainer_.trainer,
+                                 .samples = spec_.samples(),
+                                 .max_staleness = spec_.has_max_staleness()
+                                                      ? spec_.max_staleness()
+                                                      : kUnbounded,
+                                 .wire = wire_,
+                                 .clock = clock_};
+  int64_t used = 0;
+  if (!open_device) memory_ = Flat(SizeOn(server_index_, shards));
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const ShardRange& range = shards[i];
+    if (range.server != server_index_) continue;
+    const int index = static_cast<int>(i);
+    absl::StatusOr<Flat> center = open_device
+                                      ? TakeMemory(range.size, open_device)
+                                      : memory_.Slice(used, range.size);
+    if (!center.ok()) return DeviceFailed(center.status(), index);
+    used += range.size;
+    shards_[index] = std::make_unique<HostedShard>(
+        index, *std::move(center), StatisticsIn(range, parameters), rules);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Flat> Job::TakeMemory(int64_t size,
+                                     const OpenShardDevice& open_device) {
+  ASSIGN_OR_RETURN(auto queue, open_device());
+  Flat memory(size, *queue);
+  Largest(memory);  // takes what the queue needs, before anybody has trained
+  RETURN_IF_ERROR(queue->Wait());
+  queues_.push_back(std::move(queue));
+  return memory;
 }
 
 Job::Job(const pb::JoinRequest& request, MadeTrainer trainer, Wire wire,

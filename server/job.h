@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,11 +15,17 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/device_queue.h"
 #include "proto/convert.h"
 #include "server/hosted_shard.h"
 #include "trainers/trainer.h"
 
 namespace monsoon {
+
+// Gives a shard the device that it is to lie on, with a queue of its own;
+// empty: shards lie in the host's memory.
+using OpenShardDevice =
+    std::function<absl::StatusOr<std::unique_ptr<DeviceQueue>>()>;
 
 // One server's part of a job: its shards and who takes part. Thread-safe. Lock
 // order: Job::mu_ before a shard's.
@@ -26,10 +33,11 @@ class Job {
  public:
   // Checks the request of the worker of rank 0 and makes the shards.
   // INVALID_ARGUMENT for what cannot be; RESOURCE_EXHAUSTED for more than
-  // `max_bytes` of parameters. `lease`: see ServerOptions.
+  // `max_bytes` of parameters, or than the device has room for. `lease`: see
+  // ServerOptions.
   static absl::StatusOr<std::shared_ptr<Job>> Create(
       const pb::JoinRequest& request, int64_t max_bytes, absl::Duration lease,
-      Clock& clock);
+      const OpenShardDevice& open_device, Clock& clock);
 
   uint64_t id() const { return id_; }
   const pb::JobSpec& spec() const { return spec_; }
@@ -60,6 +68,14 @@ class Job {
   Job(const pb::JoinRequest& request, MadeTrainer trainer, Wire wire,
       absl::Duration lease, Clock& clock);
 
+  // Of all the job's, those of this server. The first `parameters` floats of
+  // the center are no statistics.
+  absl::Status MakeShards(const std::vector<ShardRange>& shards,
+                          int64_t parameters,
+                          const OpenShardDevice& open_device);
+  // Memory of a device for the center of one shard, and what its queue needs.
+  absl::StatusOr<Flat> TakeMemory(int64_t size,
+                                  const OpenShardDevice& open_device);
   // The worker is a member, under this incarnation; it has been heard.
   absl::Status Check(int worker, uint64_t incarnation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -90,7 +106,9 @@ class Job {
   const Wire wire_;
   const absl::Duration lease_;
   Clock& clock_;
-  Flat memory_;  // of the shards' centers, one behind the other
+  // Of the shards' centers: the host's, one behind the other, or a queue each.
+  Flat memory_;
+  std::vector<std::unique_ptr<DeviceQueue>> queues_;
   std::map<int, std::unique_ptr<HostedShard>> shards_;  // constant after Create
 
   mutable absl::Mutex mu_;

@@ -11,7 +11,8 @@
 namespace monsoon {
 
 void Round::Add(const Update& update, double largest) {
-  if (used_ == pushes_.size()) pushes_.push_back({.value = Flat(size_)});
+  if (used_ == pushes_.size())
+    pushes_.push_back({.value = Flat(size_, memory_)});
   Push& push = pushes_[used_++];
   push.value.CopyFrom(update.value);
   push.weight = double{update.weight};
@@ -39,7 +40,7 @@ Update Round::Mean(double progress) {
       return a.worker < b.worker;
     });
   }
-  if (mean_.empty()) mean_ = Flat(size_);
+  if (mean_.empty()) mean_ = Flat(size_, memory_);
   ForEach(SetTo{0}, mean_);
   double weight = 0, lr_factor = 0;
   int64_t staleness = 0, local_steps = 0, samples = 0;
@@ -91,7 +92,7 @@ absl::Status Round::Load(Reader& reader) {
   used_ = 0;
   for (; count > 0; --count, ++used_) {
     Push push;
-    RETURN_IF_ERROR(reader.Floats(push.value));
+    RETURN_IF_ERROR(reader.Floats(push.value, memory_));
     RETURN_IF_ERROR(reader.Double(push.weight));
     RETURN_IF_ERROR(reader.Double(push.lr_factor));
     for (int64_t* value :

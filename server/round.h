@@ -17,7 +17,9 @@ namespace monsoon {
 // thread-safe.
 class Round {
  public:
-  explicit Round(int64_t size) : size_(size) {}
+  // `memory`, where the pushes are kept, outlives it.
+  explicit Round(int64_t size, MemoryResource& memory = HeapMemory())
+      : size_(size), memory_(memory) {}
 
   // Keeps a copy of `update`, whose largest magnitude is `largest`.
   void Add(const Update& update, double largest);
@@ -46,6 +48,7 @@ class Round {
   };
 
   const int64_t size_;
+  MemoryResource& memory_;
   std::vector<Push> pushes_;  // the first `used_`, and memory for the next
   size_t used_ = 0;
   double bound_ = 0;

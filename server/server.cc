@@ -63,8 +63,9 @@ absl::Status Server::Join(const pb::JoinRequest& request,
             absl::StrCat("job ", absl::Hex(request.job_id()),
                          " has ended on this server; start a new one"));
       }
-      ASSIGN_OR_RETURN(JobRef next, Job::Create(request, options_.max_bytes,
-                                                options_.lease, clock_));
+      ASSIGN_OR_RETURN(JobRef next,
+                       Job::Create(request, options_.max_bytes, options_.lease,
+                                   options_.open_device, clock_));
       replaced = std::exchange(job_, std::move(next));
       if (replaced != nullptr) past_jobs_.insert(replaced->id());
       // Before anyone can see it: a job without members counts as over.

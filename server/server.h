@@ -25,6 +25,8 @@ struct ServerOptions {
   absl::Duration lease = absl::Seconds(10);
   // What JoinReply.local_socket says; empty: there is none.
   std::string local_socket;
+  // Where the shards lie; empty: in the host's memory.
+  OpenShardDevice open_device;
   // Told of workers that come, go and are refused; one line each, from any
   // thread. May be empty.
   std::function<void(const std::string&)> log;
@@ -45,6 +47,9 @@ class Server final : public ServerCalls {
   absl::Status Report(const pb::ReportRequest& request,
                       pb::ReportReply& reply) override;
   void Exchange(ExchangeCall& call) override;
+  bool takes_device_memory() const override {
+    return options_.open_device != nullptr;
+  }
   void Cancel(ExchangeCall& call) override;
   absl::Status Map(uint64_t job_id, int worker, uint64_t incarnation,
                    Flat& center) override;

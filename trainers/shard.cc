@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainers/shard.h"
 
-#include "base/device_queue.h"
 #include "base/status_macros.h"
 #include "trainers/elements.h"
 
 namespace monsoon {
-
-MemoryResource& Shard::Beside() const {
-  return center.queue() == nullptr ? HeapMemory() : *center.queue();
-}
 
 Flat& Shard::seen(int worker) {
   const std::string name = absl::StrCat("seen/", worker);
@@ -22,7 +17,7 @@ Flat& Shard::seen(int worker) {
 void Shard::Forget(int worker) { slots.EraseSuffix(absl::StrCat("/", worker)); }
 
 bool Shard::Try(absl::FunctionRef<void()> change) {
-  if (before_.empty()) before_ = Flat(center.size(), Beside());
+  if (before_.empty()) before_ = Flat(center.size(), memory());
   before_.CopyFrom(center);
   slots.Track();
   change();
@@ -38,11 +33,11 @@ bool Shard::Try(absl::FunctionRef<void()> change) {
 
 void Shard::RoundReply(Flat& reply) {
   if (reply_code == nullptr) return;
-  if (lost_.empty()) lost_ = Flat(center.size(), Beside());
+  if (lost_.empty()) lost_ = Flat(center.size(), memory());
   ForEach(SetTo{0}, lost_);
   const size_t bytes = reply_code->bytes();
   if (coded_.empty()) {
-    coded_ = Flat(static_cast<int64_t>(bytes / sizeof(float) + 1), Beside());
+    coded_ = Flat(static_cast<int64_t>(bytes / sizeof(float) + 1), memory());
   }
   const absl::Span<char> coded(reinterpret_cast<char*>(coded_.data()), bytes);
   reply_code->Encode(reply, lost_, coded);

@@ -8,6 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "base/device_queue.h"
 #include "base/flat.h"
 #include "base/serial.h"
 #include "trainers/slots.h"
@@ -23,13 +24,16 @@ class Shard {
   explicit Shard(int64_t size, int64_t statistics = 0,
                  MemoryResource& memory = HeapMemory())
       : Shard(Flat(size, memory), statistics) {}
-  // Whose center is `memory`, zeros; everything else is of the heap, or of the
-  // device where that lies.
+  // Whose center is `memory`, zeros.
   Shard(Flat memory, int64_t statistics)
       : parameters(memory.size() - statistics),
         center(std::move(memory)),
-        slots(center.size(), Beside()) {}
+        slots(center.size(), this->memory()) {}
 
+  // Of everything beside the center: the heap, or the device where that lies.
+  MemoryResource& memory() const {
+    return center.queue() == nullptr ? HeapMemory() : *center.queue();
+  }
   // The floats in front of the statistics: what an optimizer may move. What
   // workers push for the rest is a delta, to be added.
   const int64_t parameters;
@@ -63,8 +67,6 @@ class Shard {
   absl::Status Load(Reader& reader);
 
  private:
-  MemoryResource& Beside() const;
-
   Flat before_;  // scratch of Try
   Flat lost_;    // scratch of RoundReply, as the next
   Flat coded_;   // bytes

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/spelling.h"
 #include "cuda/cuda.h"
@@ -27,17 +28,22 @@ std::optional<int> NumberOf(absl::string_view device) {
 
 }  // namespace
 
-absl::Status CheckDevice(const std::string& device) {
+absl::Status CheckDevice(absl::string_view flag, const std::string& device) {
   if (device == "auto" || device == "cpu") return absl::OkStatus();
   if (device != "cuda" && !NumberOf(device).has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(UnknownName("device", device, {"auto", "cpu", "cuda"}),
+        absl::StrCat("--", flag, ": ",
+                     UnknownName("device", device, {"auto", "cpu", "cuda"}),
                      "; cuda:N is the GPU of number N"));
   }
   const absl::Status there = CheckCudaDevice(NumberOf(device).value_or(0));
   if (there.ok()) return there;
+  // It says what to use instead, in the words of --device.
   return absl::InvalidArgumentError(
-      absl::StrCat(device, ": ", there.message()));
+      absl::StrCat("--", flag, ": ", device, ": ",
+                   absl::StrReplaceAll(
+                       there.message(),
+                       {{"--device cpu", absl::StrCat("--", flag, " cpu")}})));
 }
 
 std::string ResolveDevice(const std::string& device) {

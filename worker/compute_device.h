@@ -6,20 +6,21 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "base/device_queue.h"
 
-// What --device names: "cpu", "cuda" (the workers of a process take turns over
-// the GPUs), "cuda:1" (all on that one), or "auto": a GPU where there is one
-// that this program can use.
+// What --device and --server-device name: "cpu", "cuda" (the workers of a
+// process take turns over the GPUs, its servers too), "cuda:1" (all on that
+// one), or "auto": a GPU where there is one that this program can use.
 namespace monsoon {
 
-// INVALID_ARGUMENT, after the flag's name: no such device, no driver, or this
-// program was built without CUDA.
-absl::Status CheckDevice(const std::string& device);
+// INVALID_ARGUMENT, of the flag "device" or "server-device": no such device, no
+// driver, or this program was built without CUDA.
+absl::Status CheckDevice(absl::string_view flag, const std::string& device);
 // Without "auto". REQUIRES: CheckDevice.
 std::string ResolveDevice(const std::string& device);
-// A queue for worker `rank`, null for the processor. UNAVAILABLE: no such GPU,
-// or no driver. REQUIRES: resolved.
+// A queue for the worker or server of that rank, null for the processor.
+// UNAVAILABLE: no such GPU, or no driver. REQUIRES: resolved.
 absl::StatusOr<std::unique_ptr<DeviceQueue>> OpenDevice(
     const std::string& device, int rank);
 

@@ -93,6 +93,7 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
         "or "
         "`monsoon train` for everything in one process");
   }
+  RETURN_IF_ERROR(CheckServersElsewhere(options));
   return Check(arguments.rank, options);
 }
 

@@ -181,6 +181,11 @@ std::vector<OptionField> RunFields() {
       {"seed", "K", "of initial weights and shuffles", &Options::seed,
        Use::kFileAndJob, 0, 9007199254740992.0},  // exact in every JSON reader
       {"device", "NAME", "auto, cpu, cuda or cuda:N", &Options::device},
+      {"server-device", "NAME",
+       "where the servers keep the parameters, as --device; a GPU's memory "
+       "with "
+       "--transport inproc alone",
+       &Options::server_device},
       {"transport", "NAME", "auto, inproc, shm or grpc", &Options::transport},
       {"out", "DIR", "run folder; else made under runs/", &Options::out,
        Use::kCommandLine},

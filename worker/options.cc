@@ -40,11 +40,7 @@ absl::Status CheckNames(const Options& options) {
       CheckName("data", "data set", BeforeColon(options.data), DatasetNames()));
   RETURN_IF_ERROR(
       CheckName("optimizer", "optimizer", options.optimizer, OptimizerNames()));
-  const absl::Status device = CheckDevice(options.device);
-  if (!device.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--device: ", device.message()));
-  }
+  RETURN_IF_ERROR(CheckDevice("device", options.device));
   RETURN_IF_ERROR(CheckName("lr-schedule", "schedule", options.lr_schedule,
                             {"constant", "step", "cosine"}));
   RETURN_IF_ERROR(CheckName("precision", "precision", options.precision,
@@ -200,6 +196,46 @@ absl::Status CheckOneMemory(Options& options, const Traits& traits) {
   return absl::OkStatus();
 }
 
+// Why the servers' memory cannot be a GPU's; OK: it can.
+absl::Status CheckServersOnGpu(const Options& options, const Traits& traits) {
+  const auto refuse = [&](const std::string& found_and_expected) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--server-device ", options.server_device, ": found ",
+                     found_and_expected, ", or --server-device cpu"));
+  };
+  if (options.transport != "auto" && options.transport != "inproc") {
+    return refuse(absl::StrCat(
+        "--transport ", options.transport,
+        ", expected --transport inproc: a GPU's memory is handed over within a "
+        "process alone; use that with monsoon train"));
+  }
+  if (traits.maps_center) {
+    return refuse(absl::StrCat("--trainer ", options.trainer,
+                               ", which works in the memory of the center "
+                               "itself, expected another; use one"));
+  }
+  if (options.wire != "fp32") {
+    return refuse(absl::StrCat(
+        "--wire ", options.wire,
+        ", expected --wire fp32, as no value travels between processes; leave "
+        "--wire out"));
+  }
+  return absl::OkStatus();
+}
+
+// Where --transport is not chosen yet, "auto" means the processor.
+absl::Status ResolveServerDevice(const Traits& traits, Options& options) {
+  std::string& device = options.server_device;
+  const absl::Status possible = CheckServersOnGpu(options, traits);
+  if (device == "auto") {
+    const bool is_here = options.transport == "inproc";
+    device = is_here && possible.ok() ? ResolveDevice(device) : "cpu";
+  }
+  if (device == "cpu") return absl::OkStatus();
+  RETURN_IF_ERROR(possible);
+  return CheckDevice("server-device", device);
+}
+
 // The shared fields hold everything but where the files of the data lie.
 std::string SharedValue(const OptionField& field, const Options& options) {
   const std::string value = field.Get(options);
@@ -233,6 +269,7 @@ absl::Status ResolveOptions(Options& options) {
   RETURN_IF_ERROR(CheckOverlap(options, traits));
   RETURN_IF_ERROR(CheckStaleness(options, traits));
   RETURN_IF_ERROR(CheckOneMemory(options, traits));
+  RETURN_IF_ERROR(ResolveServerDevice(traits, options));
   ASSIGN_OR_RETURN(
       const auto optimizer,
       MakeOptimizer(options.optimizer, static_cast<float>(options.lr)));
@@ -247,6 +284,17 @@ absl::Status CheckSeparateProcesses(const Options& options) {
       "--trainer ", options.trainer, ": its workers share the memory of the ",
       "center, found processes of their own, expected one process; use ",
       "monsoon train"));
+}
+
+absl::Status CheckServersElsewhere(const Options& options) {
+  if (options.server_device == "cpu" || options.server_device == "auto") {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--server-device ", options.server_device,
+      ": found servers that are not in the workers' process, expected "
+      "--transport inproc, as a GPU's memory is handed over within a process "
+      "alone; use monsoon train, or leave --server-device out"));
 }
 
 std::vector<std::string> WarningsOf(const Options& options) {

@@ -46,6 +46,7 @@ struct Options {
   double time_to = 0;      // a test accuracy; 0: none
   uint64_t seed = 1;
   std::string device = "auto";
+  std::string server_device = "cpu";  // of servers in the workers' process
   std::string transport = "auto";
   std::string out;  // run folder; empty: made from time and settings
   int threads = 1;  // compute threads of each worker
@@ -65,6 +66,10 @@ absl::Status ResolveOptions(Options& options);
 // memory of the center itself. INVALID_ARGUMENT, for commands that start
 // processes, which cannot have it.
 absl::Status CheckSeparateProcesses(const Options& options);
+
+// The servers are not in the workers' process: INVALID_ARGUMENT for what that
+// makes impossible. Of options that are not yet resolved.
+absl::Status CheckServersElsewhere(const Options& options);
 
 // What resolved options allow and will hardly end well, a line each.
 std::vector<std::string> WarningsOf(const Options& options);

@@ -226,6 +226,7 @@ Json Summarize(const SummaryInputs& inputs) {
   json["seed"] = options.seed;
   json["transport"] = options.transport;
   json["device"] = options.device;
+  json["server_device"] = options.server_device;
   json["optimizer"] = options.optimizer;
   json["lr"] = Finite(options.lr);
   json["hyper"] = HyperOf(made);

@@ -78,6 +78,29 @@ class BadInputTest(unittest.TestCase):
             self.run_binary("monsoon", "launch", "--trainer", "hogwild"), USAGE,
             "--trainer hogwild", "expected one process", "monsoon train")
 
+    def test_servers_on_a_gpu_stay_in_their_process(self):
+        on_gpu = ("--server-device", "cuda")
+        self.assert_refused(
+            self.train("--transport", "grpc", *on_gpu), USAGE,
+            "--server-device cuda: found --transport grpc, expected "
+            "--transport inproc", "monsoon train", "--server-device cpu")
+        self.assert_refused(
+            self.train("--wire", "int8", *on_gpu), USAGE,
+            "--server-device cuda: found --wire int8, expected --wire fp32",
+            "leave --wire out")
+        self.assert_refused(
+            self.train("--trainer", "hogwild", *on_gpu), USAGE,
+            "--server-device cuda: found --trainer hogwild",
+            "expected another")
+        worker = ("monsoon-worker", "--servers", "127.0.0.1:1", "--rank", 0)
+        for words in (("monsoon", "launch"), ("monsoon", "simulate"), worker,
+                      ("monsoon-server",)):
+            with self.subTest(words):
+                self.assert_refused(
+                    self.run_binary(*words, *on_gpu), USAGE,
+                    "--server-device cuda: found ",
+                    "expected --transport inproc", "use monsoon train")
+
     def test_bounds_of_staleness_and_of_keys(self):
         self.assert_refused(
             self.train("--trainer", "aeasgd", "--max-staleness", 3), USAGE,
@@ -186,6 +209,10 @@ class BadInputTest(unittest.TestCase):
         # Built without CUDA, or with it; GPU 97 is nowhere.
         self.assert_refused(self.train("--device", "cuda:97"), USAGE,
                             "--device: cuda:97: ")
+        self.assert_refused(self.train("--server-device", "cuda:97"), USAGE,
+                            "--server-device: cuda:97: ")
+        self.assert_refused(self.train("--server-device", "gpu"), USAGE,
+                            '--server-device: unknown device "gpu"')
         self.assert_refused(self.train("--transport", "shm"), USAGE, "shm",
                             "between processes", "inproc", "monsoon launch")
 

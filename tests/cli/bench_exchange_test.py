@@ -16,7 +16,8 @@ BINARY = Path(sys.argv.pop()) / "monsoon"
 KEYS = ["transport", "bytes", "wire", "workers", "servers", "exchanges", "elapsed_s",
         "bytes_per_s", "params_per_s", "p50_ms", "p99_ms", "cpu_s_per_gb", "limit",
         "limit_bytes_per_s", "fraction", "grpc_echo_bytes_per_s", "empty_call_ms",
-        "axpy_bytes_per_s", "memcpy_bytes_per_s", "device", "pcie_bytes_per_s"]
+        "axpy_bytes_per_s", "memcpy_bytes_per_s", "device",
+        "server_device", "pcie_bytes_per_s"]
 
 
 def exchange(*arguments, environment=None):
@@ -76,6 +77,9 @@ class BenchExchange(unittest.TestCase):
                 (["--seconds", "x"], ["--seconds", "\"x\"", "0.1"]),
                 (["--wire", "fp23"], ["--wire", "fp23", "fp32"]),
                 (["--transport", "grcp"], ["--transport", "grcp", "grpc"]),
+                (["--device", "gpu"], ["--device", "gpu", "cuda"]),
+                (["--server-device", "cuda"], ["--server-device cuda", "--transport grpc",
+                                               "--transport inproc"]),
                 (["--modle", "mlp"], ["--modle"])]:
             with self.subTest(arguments=arguments):
                 done = exchange(*arguments)

@@ -57,6 +57,13 @@ class Programs(unittest.TestCase):
         self.assertAlmostEqual(there["test_loss"], here["test_loss"], delta=1e-3)
         self.assertEqual((there["device"], here["device"]), ("cuda", "cpu"))
 
+    def test_servers_on_a_gpu(self):
+        for device in ("cpu", "cuda"):
+            summary = self.summary(device, "train", "--device", device, "--server-device", "cuda",
+                                   "--trainer", "downpour", "--workers", "2", *JOB)
+            self.assertEqual((summary["server_device"], summary["samples"]), ("cuda", 60_000))
+            self.assertGreater(summary["test_acc"], 0.5)
+
     def test_launch(self):
         summary = self.summary(
             "run", "launch", "--device", "cuda", "--trainer", "adag", "--workers", "2",
@@ -67,6 +74,8 @@ class Programs(unittest.TestCase):
     def test_bench_exchange(self):
         for arguments, limit in [(["--transport", "inproc"], "pcie"),
                                  (["--transport", "inproc", "--wire", "int8"], "pcie"),
+                                 (["--transport", "inproc", "--server-device", "cuda",
+                                   "--servers", "2", "--workers", "2"], "pcie"),
                                  (["--transport", "grpc", "--workers", "2"], "tcp")]:
             with self.subTest(arguments=arguments):
                 done = monsoon("bench", "exchange", "--device", "cuda", "--bytes", "400000",

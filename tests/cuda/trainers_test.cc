@@ -6,9 +6,13 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "base/device_queue.h"
 #include "base/random.h"
+#include "cuda/cuda.h"
+#include "server/server.h"
 #include "tests/trainers/conformance.h"
 
 namespace monsoon {
@@ -16,6 +20,12 @@ namespace {
 
 MemoryResource& OnHost(int) { return HeapMemory(); }
 MemoryResource& Gpu() { return TestMemory(0); }
+
+std::unique_ptr<ServerCalls> ServerOnGpu() {
+  ServerOptions options;
+  options.open_device = [] { return MakeCudaQueue(0); };
+  return std::make_unique<Server>(RealClock(), std::move(options));
+}
 
 Flat Numbers(int64_t n, uint64_t seed) {
   Random random({seed});
@@ -63,6 +73,9 @@ TEST_CASE("Every trainer trains on a GPU as on the processor",
     job.optimizer = optimizer;
     const Outcome there = Train(job);
     job.memory = OnHost;
+    CHECK(Train(job) == there);
+    // And with the server there.
+    job.make_server = ServerOnGpu;
     CHECK(Train(job) == there);
   }
 }

@@ -10,7 +10,7 @@
 namespace monsoon {
 
 // A call that keeps what the server answers, for tests on one thread.
-class RecordedCall final : public ExchangeCall {
+class RecordedCall : public ExchangeCall {
  public:
   RecordedCall(pb::ExchangeRequest::Kind kind, uint64_t job, int worker,
                std::vector<float> values = {}, uint64_t sequence = 0)

@@ -104,6 +104,31 @@ TEST_CASE("A device is one that this build has", "[worker][options]") {
   }
 }
 
+TEST_CASE("The servers' device is one that this build has, and in reach",
+          "[worker][options]") {
+  if (CudaDevices() == 0) {
+    const std::string message = Refusal({.server_device = "cuda"});
+    CHECK_THAT(message, StartsWith("--server-device: cuda: ") &&
+                            Contains("use --server-device cpu"));
+  }
+  CHECK_THAT(Refusal({.server_device = "gpu"}),
+             StartsWith("--server-device: unknown device \"gpu\""));
+  // The processor is everywhere; what is automatic never ends a job.
+  for (const std::string transport : {"auto", "inproc", "shm", "grpc"}) {
+    for (const std::string device : {"cpu", "auto"}) {
+      Options options{.server_device = device, .transport = transport};
+      REQUIRE(ResolveOptions(options).ok());
+      const bool may_be_gpu = CudaDevices() > 0 && transport == "inproc";
+      if (device == "cpu" || !may_be_gpu) CHECK(options.server_device == "cpu");
+    }
+  }
+  CHECK(CheckServersElsewhere({.server_device = "auto"}).ok());
+  CHECK_THAT(
+      std::string(CheckServersElsewhere({.server_device = "cuda:1"}).message()),
+      StartsWith("--server-device cuda:1: found servers that are not in "
+                 "the workers' process, expected --transport inproc"));
+}
+
 TEST_CASE("Trainers in the processor's memory want no GPU",
           "[worker][options]") {
   if (CudaDevices() == 0) return;

@@ -75,7 +75,6 @@ struct World {
   int open = 0;               // works that run now
   bool is_reachable = false;  // device memory, for the host
   int64_t closed = 0;         // times that no work ran any more
-  int recordings = 0;
   monsoon::emulator::Counters counters;
 };
 
@@ -86,6 +85,8 @@ World& TheWorld() {
 
 thread_local int current_device = 0;
 thread_local cudaError_t last_error = cudaSuccess;
+// As cudaStreamCaptureModeThreadLocal has it: of other threads all is allowed.
+thread_local int recordings = 0;
 
 cudaError_t Error(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
@@ -171,7 +172,10 @@ namespace monsoon::emulator {
 void SetDevices(int count) { TheWorld().devices = count; }
 void SetCapability(int major) { TheWorld().capability = major; }
 void SetMemory(size_t bytes) { TheWorld().memory = bytes; }
-void Lose(int device) { TheWorld().lost.insert(device); }
+void Lose(int device) {
+  const std::lock_guard lock(TheWorld().mu);
+  TheWorld().lost.insert(device);
+}
 void Reset() {
   TheWorld().devices = 1;
   TheWorld().capability = 9;
@@ -336,7 +340,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
   World& world = TheWorld();
   const std::lock_guard lock(world.mu);
   if (const cudaError_t lost = Lost(current_device)) return Error(lost);
-  if (world.recordings > 0) return Error(cudaErrorStreamCaptureUnsupported);
+  if (recordings > 0) return Error(cudaErrorStreamCaptureUnsupported);
   size_t taken = 0;
   for (const auto& [at, a] : world.allocations) {
     if (a.device == current_device) taken += a.bytes;
@@ -437,13 +441,13 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   const std::lock_guard lock(TheWorld().mu);
   if (const cudaError_t lost = Lost(stream->device)) return Error(lost);
   stream->recording = std::make_unique<CUgraph_st>();
-  ++TheWorld().recordings;
+  ++recordings;
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const std::lock_guard lock(TheWorld().mu);
-  --TheWorld().recordings;
+  --recordings;
   *graph = stream->recording.release();
   return cudaSuccess;
 }
