@@ -171,6 +171,30 @@ std::string Grouped(int64_t value) {
   return text;
 }
 
+// What a person chose, first.
+void AddChoices(const Options& options, const absl::StatusOr<MadeTrainer>& made,
+                Json& json) {
+  json["trainer"] = options.trainer;
+  json["model"] = options.model;
+  json["data"] = options.data.substr(0, options.data.find(':'));
+  json["batch_size"] = options.batch_size;
+  json["workers"] = options.workers;
+  json["servers"] = options.servers;
+  json["epochs"] = options.epochs;
+  json["seed"] = options.seed;
+  json["transport"] = options.transport;
+  json["device"] = options.device;
+  json["server_device"] = options.server_device;
+  json["optimizer"] = options.optimizer;
+  json["lr"] = Finite(options.lr);
+  json["hyper"] = HyperOf(made);
+  json["precision"] = options.precision;
+  json["wire"] = options.wire;
+  json["overlap"] = options.overlap;
+  json["max_lead"] = OrNull(options.max_lead);
+  json["max_staleness"] = OrNull(options.max_staleness);
+}
+
 }  // namespace
 
 RunState StateOf(const pb::JobStatus& status) {
@@ -216,25 +240,7 @@ Json Summarize(const SummaryInputs& inputs) {
   const double samples = static_cast<double>(sum.samples());
 
   Json json;
-  json["trainer"] = options.trainer;
-  json["model"] = options.model;
-  json["data"] = options.data.substr(0, options.data.find(':'));
-  json["batch_size"] = options.batch_size;
-  json["workers"] = options.workers;
-  json["servers"] = options.servers;
-  json["epochs"] = options.epochs;
-  json["seed"] = options.seed;
-  json["transport"] = options.transport;
-  json["device"] = options.device;
-  json["server_device"] = options.server_device;
-  json["optimizer"] = options.optimizer;
-  json["lr"] = Finite(options.lr);
-  json["hyper"] = HyperOf(made);
-  json["precision"] = options.precision;
-  json["wire"] = options.wire;
-  json["overlap"] = options.overlap;
-  json["max_lead"] = OrNull(options.max_lead);
-  json["max_staleness"] = OrNull(options.max_staleness);
+  AddChoices(options, made, json);
   json["samples"] = sum.samples();
   json["samples_refused"] = sum.samples_refused();
   json["elapsed_s"] = Finite(status.elapsed_s());
