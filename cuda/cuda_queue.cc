@@ -159,6 +159,7 @@ CudaQueue::~CudaQueue() {
   if (cublaslt_ != nullptr) cublasLtDestroy(cublaslt_);
   if (cudnn_ != nullptr) cudnnDestroy(cudnn_);
   cudaFree(workspace_);
+  cudaFree(parts_);
   for (cudaEvent_t event : events_) {
     if (event != nullptr) cudaEventDestroy(event);
   }
@@ -359,6 +360,11 @@ cudnnHandle_t CudaQueue::cudnn() {
 void* CudaQueue::workspace() {
   if (workspace_ == nullptr) workspace_ = Allocate(kWorkspaceBytes);
   return workspace_;
+}
+
+void* CudaQueue::parts() {
+  if (parts_ == nullptr) parts_ = Allocate(kPartsBytes);
+  return parts_;
 }
 
 }  // namespace monsoon

@@ -23,6 +23,7 @@ class CudaQueue final : public DeviceQueue {
  public:
   // What libraries may use as scratch memory.
   static constexpr size_t kWorkspaceBytes = size_t{64} << 20;
+  static constexpr size_t kPartsBytes = size_t{8} << 10;
 
   // UNAVAILABLE where there is no such GPU, or no driver: says what there is.
   static absl::StatusOr<std::unique_ptr<CudaQueue>> Make(int device);
@@ -72,6 +73,8 @@ class CudaQueue final : public DeviceQueue {
   cudnnHandle_t cudnn();
   // kWorkspaceBytes, shared by all works of this queue.
   void* workspace();
+  // kPartsBytes, for what is known of the parts of a vector; likewise.
+  void* parts();
 
  private:
   static constexpr size_t kMarks = 64;
@@ -86,6 +89,7 @@ class CudaQueue final : public DeviceQueue {
   cublasLtHandle_t cublaslt_ = nullptr;
   cudnnHandle_t cudnn_ = nullptr;
   void* workspace_ = nullptr;
+  void* parts_ = nullptr;
   bool is_recording_ = false;
   bool can_record_ = true;  // of what is recorded: so far
   uint64_t marks_ = 0;

@@ -43,7 +43,8 @@ MONSOON_ELEMENT inline uint32_t MagnitudeBits(float value) {
 template <typename Sum, typename Term>
 decltype(Sum::value) Reduce(CudaQueue& queue, int64_t size, Term term) {
   Sum result;
-  auto* const parts = static_cast<Sum*>(queue.workspace());
+  static_assert(kParts * sizeof(Sum) <= CudaQueue::kPartsBytes);
+  auto* const parts = static_cast<Sum*>(queue.parts());
   if (parts == nullptr) return result.value;
   const int64_t width = (size + kParts - 1) / kParts;
   ForRows<Sum>(
