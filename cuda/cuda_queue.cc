@@ -60,7 +60,8 @@ class PinnedMemory final : public MemoryResource {
   std::set<void*> of_heap_ ABSL_GUARDED_BY(mu_);
 };
 
-std::string Gigabytes(size_t bytes) {
+std::string SizeText(size_t bytes) {
+  if (bytes < 1000000) return absl::StrCat(bytes / 1000, " kB");
   const size_t megabytes = bytes / 1000000;
   return absl::StrCat(static_cast<double>(megabytes) / 1000, " GB");
 }
@@ -263,8 +264,8 @@ void* CudaQueue::Allocate(size_t bytes) {
   if (result == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     Fail(absl::ResourceExhaustedError(absl::StrCat(
-        "out of memory: asked for ", Gigabytes(bytes), ", ",
-        Gigabytes(static_cast<size_t>(FreeBytes())),
+        "out of memory: asked for ", SizeText(bytes), ", ",
+        SizeText(static_cast<size_t>(FreeBytes())),
         " are free; use a smaller batch or model, or another GPU")));
     return nullptr;
   }

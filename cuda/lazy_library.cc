@@ -3,13 +3,15 @@
 
 #include <dlfcn.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace monsoon {
 
 LazyLibrary::LazyLibrary(const char* name) {
   handle_ = dlopen(name, RTLD_NOW | RTLD_LOCAL);
   if (handle_ != nullptr) return;
   error_ = dlerror();
-  const std::string beside = std::string(MONSOON_CUDA_LIBRARIES) + "/" + name;
+  const std::string beside = absl::StrCat(MONSOON_CUDA_LIBRARIES, "/", name);
   handle_ = dlopen(beside.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle_ != nullptr) {
     error_.clear();

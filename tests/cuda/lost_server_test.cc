@@ -94,17 +94,19 @@ TEST_CASE("A job whose server finds no room on its GPU says what was asked",
           "[cuda]") {
   const Dataset data = SmallFashionMnist(1000);
   emulator::SetDevices(2);
-  emulator::SetMemory(size_t{32} << 20);
+  emulator::SetMemory(size_t{1} << 20);
   {
     Options options = TinyJob();
     options.workers = 1;
+    options.model = "mlp:2000";
     REQUIRE(ResolveOptions(options).ok());
     const auto hosted = *StartServers(options, RealClock());
     const auto outcomes =
         RunLocalJob(options, {hosted[0].calls()}, data, kNoStop);
     REQUIRE(absl::IsResourceExhausted(outcomes[0].status()));
     CHECK_THAT(std::string(outcomes[0].status().message()),
-               Contains("--server-device") && Contains("asked for 0.067 GB"));
+               Contains("--server-device") &&
+                   Contains("asked for 908 kB, 131 kB are free"));
   }
   emulator::Reset();
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/cuda.h"
+#include "cuda/cuda_queue.h"
 #include "server/hosted_shard.h"
 #include "tests/cuda/device_call.h"
 #include "tests/cuda/emulator/emulator.h"
@@ -23,8 +24,7 @@ ServerOptions OnGpu() {
 }
 
 TEST_CASE("A job that does not fit on the GPU is refused", "[cuda]") {
-  // Of which 64 MiB are for each queue.
-  emulator::SetMemory(size_t{65} << 20);
+  emulator::SetMemory(size_t{3} << 20);
   {
     Server server(RealClock(), OnGpu());
     pb::JobSpec spec = DeltaJob(1);
@@ -34,7 +34,7 @@ TEST_CASE("A job that does not fit on the GPU is refused", "[cuda]") {
     CHECK(absl::IsResourceExhausted(large));
     CHECK_THAT(std::string(large.message()),
                Contains("the memory of shard 0 (--server-device): cuda:0 ") &&
-                   Contains("asked for 0.067 GB, 0.063 GB are free"));
+                   Contains("asked for 0.004 GB, 0.003 GB are free"));
     // Nothing of it is kept.
     CHECK(TryJoin(server, JoinAs(0, DeltaJob(1))).ok());
   }
@@ -93,13 +93,13 @@ TEST_CASE("A GPU that is lost ends all calls of its shard, now and later",
 
 TEST_CASE("A GPU whose memory ends while it trains says what was asked",
           "[cuda]") {
-  emulator::SetMemory(size_t{100} << 20);
+  // The center and what was pushed fit beside what the queue needs, the rule's
+  // vectors do not.
+  constexpr int64_t kFloats = 3 << 20;
+  emulator::SetMemory(2 * kFloats * sizeof(float) + CudaQueue::kPartsBytes);
   const MadeTrainer made = *MakeTrainer(
       "downpour", {{"form", "gradient"}, {"server_optimizer", "adam"}}, {});
   {
-    // The center and what was pushed fit beside the queue's own 64 MiB, the
-    // rule's vectors do not.
-    constexpr int64_t kFloats = 3 << 20;
     const auto queue = *MakeCudaQueue(0);
     HostedShard shard(0, Flat(kFloats, *queue), 0, RulesOf(*made.trainer));
     const std::vector<float> values(kFloats, 0.5f);
@@ -111,7 +111,7 @@ TEST_CASE("A GPU whose memory ends while it trains says what was asked",
     REQUIRE(push.finishes == 1);
     CHECK(absl::IsResourceExhausted(*push.status));
     CHECK_THAT(std::string(push.status->message()),
-               Contains("asked for 0.012 GB, 0 GB are free"));
+               Contains("asked for 0.012 GB, 0 kB are free"));
   }
   emulator::Reset();
 }
