@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/flat.h"
-#include "models/kernels/cuda/bf16.h"
+#include "models/bf16.h"
 #include "tests/models/numbers.h"
 
 namespace monsoon {
