@@ -157,15 +157,16 @@ cublasStatus_t CudaMatmul::Choose(cublasLtMatmulPreference_t preference,
   return CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
-const float* CudaMatmul::AlignedBias(const float* bias) {
+const void* CudaMatmul::AlignedBias(const void* bias) {
   if (AlignmentOf(bias) >= kBiasAligned) return bias;
-  queue_.Copy(bias_.data(), bias,
-              static_cast<size_t>(spec_.columns) * sizeof(float));
+  // cuBLASLt takes a bias for what D is, unless it is told otherwise.
+  const size_t size = spec_.rounds_d ? sizeof(uint16_t) : sizeof(float);
+  queue_.Copy(bias_.data(), bias, static_cast<size_t>(spec_.columns) * size);
   return bias_.data();
 }
 
 void CudaMatmul::Run(const void* a, const void* b, void* d, float alpha,
-                     float beta, const float* bias) {
+                     float beta, const void* bias) {
   if (!queue_.Enter()) return;
   const cublasLtMatmulAlgo_t* const algorithm =
       AlgorithmFor({AlignmentOf(a), AlignmentOf(b), AlignmentOf(d)});

@@ -40,7 +40,8 @@ class CudaMatmul {
     int64_t a_stride = 0, b_stride = 0;
     Operands operands = Operands::kFp32;
     Epilogue epilogue = Epilogue::kNone;
-    // D is __nv_bfloat16, not float. REQUIRES: kBf16 operands, no epilogue.
+    // D, and the bias with it, are __nv_bfloat16, not float. REQUIRES: kBf16
+    // operands.
     bool rounds_d = false;
   };
 
@@ -52,7 +53,7 @@ class CudaMatmul {
   // numbers may have. `bias` is read where the epilogue has one. With beta 0, D
   // is not read.
   void Run(const void* a, const void* b, void* d, float alpha = 1,
-           float beta = 0, const float* bias = nullptr);
+           float beta = 0, const void* bias = nullptr);
 
  private:
   template <typename Descriptor, cublasStatus_t (*kDestroy)(Descriptor)>
@@ -79,7 +80,7 @@ class CudaMatmul {
   cublasStatus_t Choose(cublasLtMatmulPreference_t preference,
                         cublasLtMatmulAlgo_t* algorithm);
   // The same numbers, where cuBLASLt can read them.
-  const float* AlignedBias(const float* bias);
+  const void* AlignedBias(const void* bias);
 
   const Spec spec_;
   CudaQueue& queue_;

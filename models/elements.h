@@ -20,11 +20,6 @@ struct BlendInto {
   }
 };
 
-// a <- a + b
-struct AddTo {
-  MONSOON_ELEMENT void operator()(float& a, float b) const { a += b; }
-};
-
 // a <- b a, and 0 where b is, whatever a holds
 struct ScaleOrClear {
   float b;

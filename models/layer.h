@@ -9,8 +9,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/check.h"
 #include "base/flat.h"
 #include "base/layout.h"
+#include "models/data_type.h"
 #include "models/initializer.h"
 #include "models/kernels/kernel.h"
 #include "models/precision.h"
@@ -34,9 +36,23 @@ struct Pass {
 struct Value {
   Shape shape;
   int64_t block = 1;
-  float* data = nullptr;
-  float* gradient = nullptr;  // null: nobody needs it
+  // Numbers of `type`.
+  void* data = nullptr;
+  void* gradient = nullptr;  // null: nobody needs it
+  DataType type = DataType::kFloat32;
 };
+
+// REQUIRES of both: the value has numbers of this type.
+template <typename Number>
+Number* DataOf(const Value& value) {
+  MONSOON_CHECK(value.type == kDataTypeOf<Number>, "numbers of this type");
+  return static_cast<Number*>(value.data);
+}
+template <typename Number>
+Number* GradientOf(const Value& value) {
+  MONSOON_CHECK(value.type == kDataTypeOf<Number>, "numbers of this type");
+  return static_cast<Number*>(value.gradient);
+}
 
 // Where a layer finds everything once shapes, batch and memory are known.
 struct Placement {
@@ -102,6 +118,9 @@ class Layer {
   virtual bool couples_examples() const { return false; }
   // True: in training, what it does depends on Pass::draw.
   virtual bool draws() const { return false; }
+  // True: a product of two operands (Precision), which may write float32 though
+  // it reads bfloat16. All values of another layer have one type.
+  virtual bool multiplies() const { return false; }
   // UNIMPLEMENTED when the device lacks a kernel.
   virtual absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const = 0;

@@ -31,10 +31,15 @@ int PartBegin(int count, int parts, int i) {
 }
 
 // Of one example: activations and their gradients.
-int64_t ExampleBytes(const Plan& plan) {
-  int64_t floats = 0;
-  for (const Shape& shape : plan.shapes) floats += 2 * shape.size();
-  return floats * int64_t{sizeof(float)};
+int64_t ExampleBytes(const Graph& graph, const Plan& plan,
+                     const ModelOptions& options) {
+  const std::vector<DataType> types =
+      ValueTypes(graph, plan, options.precision, {options.queue});
+  int64_t bytes = 0;
+  for (size_t i = 0; i < types.size(); ++i) {
+    bytes += 2 * plan.shapes[i].size() * BytesOf(types[i]);
+  }
+  return bytes;
 }
 
 // A device takes a batch as a whole: its memory is not a cache.
@@ -44,17 +49,18 @@ int LargestPart(const Graph& graph, const Plan& plan, int max_batch,
   for (const Graph::Node& node : graph.nodes()) {
     if (options.trains && node.layer->couples_examples()) return max_batch;
   }
-  return static_cast<int>(
-      std::clamp<int64_t>(kPartBytes / ExampleBytes(plan), 1, max_batch));
+  return static_cast<int>(std::clamp<int64_t>(
+      kPartBytes / ExampleBytes(graph, plan, options), 1, max_batch));
 }
 
 std::string Gigabytes(int64_t bytes) {
   return absl::StrFormat("%.3g GB", static_cast<double>(bytes) * 1e-9);
 }
 
-absl::Status CheckRoom(const Plan& plan, int max_batch,
-                       const DeviceQueue& queue) {
-  const int64_t each = ExampleBytes(plan);
+absl::Status CheckRoom(const Graph& graph, const Plan& plan, int max_batch,
+                       const ModelOptions& options) {
+  const DeviceQueue& queue = *options.queue;
+  const int64_t each = ExampleBytes(graph, plan, options);
   const int64_t free = queue.FreeBytes();
   if (max_batch * each <= free) return absl::OkStatus();
   return absl::ResourceExhaustedError(
@@ -100,7 +106,7 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Build(
   RETURN_IF_ERROR(CheckPrecision(options.precision, {options.queue}));
   ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, example));
   if (options.queue != nullptr) {
-    RETURN_IF_ERROR(CheckRoom(plan, *most, *options.queue));
+    RETURN_IF_ERROR(CheckRoom(graph, plan, *most, options));
   }
   auto model = std::unique_ptr<Model>(
       new Model(std::move(graph), std::move(plan), *most, options));
@@ -142,7 +148,9 @@ Model::Model(Graph graph, Plan plan, int max_batch, const ModelOptions& options)
       options_(options),
       device_{options.queue},
       largest_part_(LargestPart(graph_, plan_, max_batch, options)),
-      activations_(graph_, plan_, largest_part_, device_.memory()),
+      activations_(graph_, plan_,
+                   ValueTypes(graph_, plan_, options.precision, device_),
+                   largest_part_, device_.memory()),
       labels_(max_batch * labels_per_example(), device_.memory()) {
   if (device_.queue != nullptr) {
     score_ = Flat(kFloats<Score>, *device_.queue);
@@ -157,7 +165,7 @@ Model::~Model() {
   if (device_.queue != nullptr) device_.queue->Wait().IgnoreError();
 }
 
-float* Model::input() {
+void* Model::examples() {
   return input_.empty() ? activations_.values().front().data : input_.data();
 }
 
@@ -169,7 +177,7 @@ void Model::LoadPart(int begin, int end) {
   if (input_.empty()) return;
   const int64_t size = plan_.shapes.front().size();
   std::copy_n(input_.data() + begin * size, (end - begin) * size,
-              activations_.values().front().data);
+              DataOf<float>(activations_.values().front()));
 }
 
 Model::Sized& Model::Get(int count, const Flat& x) {
@@ -229,8 +237,9 @@ float Model::Step(int count, Flat& x, const GradientSink& sink, uint64_t draw) {
     sized.program.Forward(pass);
     const Value& logits = sized.program.output();
     Score score;
-    sized.loss->Run(logits.data, labels() + begin * labels_per_example(),
-                    options_.label_smoothing, logits.gradient, &score);
+    sized.loss->Run(
+        DataOf<float>(logits), labels() + begin * labels_per_example(),
+        options_.label_smoothing, GradientOf<float>(logits), &score);
     loss += score.loss_sum;
     const float share =
         static_cast<float>(end - begin) / static_cast<float>(count);
@@ -255,8 +264,9 @@ void Model::EnqueueStep(int count, Flat& x, const GradientSink& sink,
     const Pass pass{.x = x, .training = true, .draw = draw};
     sized.program.Forward(pass);
     const Value& logits = sized.program.output();
-    sized.loss->Run(logits.data, labels(), options_.label_smoothing,
-                    logits.gradient, reinterpret_cast<Score*>(score_.data()));
+    sized.loss->Run(DataOf<float>(logits), labels(), options_.label_smoothing,
+                    GradientOf<float>(logits),
+                    reinterpret_cast<Score*>(score_.data()));
     // What listens does something else with every step.
     sized.program.Backward(pass, {sink.into, sink.scale, sink.beta});
   };
@@ -299,8 +309,9 @@ Score Model::Evaluate(int count, const Flat& x) {
   if (device_.queue != nullptr) {
     Sized& sized = Get(count, x);
     sized.program.Forward({.x = unchanged});
-    sized.loss->Run(sized.program.output().data, labels(), /*smoothing=*/0,
-                    nullptr, reinterpret_cast<Score*>(score_.data()));
+    sized.loss->Run(DataOf<float>(sized.program.output()), labels(),
+                    /*smoothing=*/0, nullptr,
+                    reinterpret_cast<Score*>(score_.data()));
     auto* const score = reinterpret_cast<Score*>(pinned_score_.data());
     device_.queue->Copy(score, score_.data(), sizeof(Score));
     device_.queue->Wait().IgnoreError();  // it keeps its status
@@ -315,7 +326,7 @@ Score Model::Evaluate(int count, const Flat& x) {
     Sized& sized = Get(end - begin, x);
     sized.program.Forward({.x = unchanged});
     Score score;
-    sized.loss->Run(sized.program.output().data,
+    sized.loss->Run(DataOf<float>(sized.program.output()),
                     labels() + begin * labels_per_example(),
                     /*smoothing=*/0, nullptr, &score);
     total.loss_sum += score.loss_sum;
@@ -348,7 +359,7 @@ void Model::AddPredictions(int count, const Flat& x, Flat& sum) {
       if (!others)
         std::transform(right.begin(), right.end(), own.begin(), next);
       Score score;
-      sized.loss->Run(sized.program.output().data, own.data(),
+      sized.loss->Run(DataOf<float>(sized.program.output()), own.data(),
                       /*smoothing=*/0, gradient.data(), &score);
       for (size_t example = 0; example < right.size(); ++example) {
         const int64_t row = static_cast<int64_t>(example) * classes();

@@ -11,9 +11,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/check.h"
 #include "base/device_queue.h"
 #include "base/flat.h"
 #include "base/layout.h"
+#include "models/data_type.h"
 #include "models/graph.h"
 #include "models/kernels/softmax_cross_entropy.h"
 #include "models/precision.h"
@@ -77,10 +79,16 @@ class Model {
     return logits().height * logits().width;
   }
   // For the largest batch, B, to be filled by the caller from the front:
-  // examples [B x example] as row-major float32 (C,H,W), and labels
+  // examples [B x example] as row-major (C,H,W), and labels
   // [B x labels_per_example()], each in [0, classes). Kept by Step and
-  // Evaluate.
-  float* input();
+  // Evaluate. Examples are float32, but for bf16 on a device, where they are
+  // of input_type(), and input() must not be asked for.
+  float* input() {
+    MONSOON_CHECK(input_type() == DataType::kFloat32, "float32 examples");
+    return static_cast<float*>(examples());
+  }
+  void* examples();
+  DataType input_type() const { return activations_.values().front().type; }
   int32_t* labels() { return reinterpret_cast<int32_t*>(labels_.data()); }
 
   // The parameters to start from, each tensor as its layer says; see

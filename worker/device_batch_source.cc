@@ -47,7 +47,8 @@ absl::Status DeviceBatchSource::PlaceDataset() {
     ASSIGN_OR_RETURN(gathers_[static_cast<int>(count)],
                      MakeKernel<GatherKernel>(
                          {&queue_}, {.batch = count,
-                                     .example_size = dataset_.example_size()}));
+                                     .example_size = dataset_.example_size(),
+                                     .type = model_.input_type()}));
   }
   return absl::OkStatus();
 }
@@ -100,7 +101,7 @@ Losses DeviceBatchSource::Gradient(Flat& x, const GradientSink& sink) {
     if (!is_resident()) return;
     gathers_.at(slot.count)
         ->Run(AsUint8(images_), AsUint8(labels_),
-              reinterpret_cast<const int64_t*>(rows_.data()), model_.input(),
+              reinterpret_cast<const int64_t*>(rows_.data()), model_.examples(),
               model_.labels());
   };
   const uint64_t draw = first_draw_ + static_cast<uint64_t>(loader_.samples());

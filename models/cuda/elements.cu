@@ -7,7 +7,6 @@ namespace {
 
 const RegisterElement<ScaleTo> kScaleTo;
 const RegisterElement<BlendInto> kBlendInto;
-const RegisterElement<AddTo> kAddTo;
 const RegisterElement<ScaleOrClear> kScaleOrClear;
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
 #include "models/cuda/gemm_limit.h"
-#include "models/kernels/cuda/bf16.h"
+#include "models/bf16.h"
 #include "models/kernels/cuda/operands.h"
 
 namespace monsoon {

@@ -8,23 +8,27 @@
 
 namespace monsoon {
 
+struct AddSpec {
+  int64_t batch;
+  Shape shape;
+  int64_t block, b_block;
+};
+
 // Y = A + B, all [N,C,H,W]: A and Y in blocks of `block` channels, B in blocks
 // of `b_block` (see Value).
-class AddKernel {
+template <typename Number>
+class AddKernelOf {
  public:
   static constexpr const char* kName = "add";
-  struct Spec {
-    int64_t batch;
-    Shape shape;
-    int64_t block, b_block;
-  };
+  using Spec = AddSpec;
 
-  virtual ~AddKernel() = default;
+  virtual ~AddKernelOf() = default;
   // A and Y may be the same memory.
-  virtual void Forward(const float* a, const float* b, float* y) = 0;
+  virtual void Forward(const Number* a, const Number* b, Number* y) = 0;
   // dA = dB = dY; writes neither where it is null. dY and dA may be the same
   // memory.
-  virtual void Backward(const float* dy, float* da, float* db) = 0;
+  virtual void Backward(const Number* dy, Number* da, Number* db) = 0;
 };
+using AddKernel = AddKernelOf<float>;
 
 }  // namespace monsoon

@@ -9,25 +9,31 @@
 
 namespace monsoon {
 
+struct ConcatPart {
+  int64_t channels, block;
+};
+
+struct ConcatSpec {
+  int64_t batch, space;  // space = H * W
+  std::vector<ConcatPart> parts;
+};
+
 // The channels of several inputs, one behind the other: input i is
 // [N,C_i,space] in blocks of parts[i].block channels, Y is [N,sum of C_i,space]
 // in blocks of output_block() (see Value).
-class ConcatKernel {
+template <typename Number>
+class ConcatKernelOf {
  public:
   static constexpr const char* kName = "concat";
-  struct Part {
-    int64_t channels, block;
-  };
-  struct Spec {
-    int64_t batch, space;  // space = H * W
-    std::vector<Part> parts;
-  };
+  using Part = ConcatPart;
+  using Spec = ConcatSpec;
 
-  virtual ~ConcatKernel() = default;
+  virtual ~ConcatKernelOf() = default;
   virtual int64_t output_block() const = 0;
-  virtual void Forward(absl::Span<const float* const> x, float* y) = 0;
+  virtual void Forward(absl::Span<const Number* const> x, Number* y) = 0;
   // Writes no dx that is null.
-  virtual void Backward(const float* dy, absl::Span<float* const> dx) = 0;
+  virtual void Backward(const Number* dy, absl::Span<Number* const> dx) = 0;
 };
+using ConcatKernel = ConcatKernelOf<float>;
 
 }  // namespace monsoon

@@ -10,28 +10,32 @@
 
 namespace monsoon {
 
+struct DenseSpec {
+  int64_t batch, inputs, outputs;
+  bool relu = false;
+  Precision precision = Precision::kFp32;
+};
+
 // Y = X W^T + b, and ReLU where asked. N batch, I inputs, O outputs; all
 // row-major: X [N,I], W [O,I], b [O], Y [N,O].
-class DenseKernel {
+template <typename In, typename Out>
+class DenseKernelOf {
  public:
   static constexpr const char* kName = "dense";
-  struct Spec {
-    int64_t batch, inputs, outputs;
-    bool relu = false;
-    Precision precision = Precision::kFp32;
-  };
+  using Spec = DenseSpec;
+  using Input = In;
+  using Output = Out;
 
-  virtual ~DenseKernel() = default;
+  virtual ~DenseKernelOf() = default;
   // Which algorithm it is.
   virtual std::string way() const = 0;
-  virtual void Forward(const float* x, const float* w, const float* b,
-                       float* y) = 0;
+  virtual void Forward(const In* x, const float* w, const float* b, Out* y) = 0;
   // Writes dX = dY W, unless dx is null, then hands on dW = dY^T X and
   // db = column sums of dY. `y` is what the Forward before wrote (read only for
   // ReLU), X and W what it read. May overwrite dY.
-  virtual void Backward(const float* x, const float* y, const float* w,
-                        float* dy, float* dx, const TensorSink& dw,
-                        const TensorSink& db) = 0;
+  virtual void Backward(const In* x, const Out* y, const float* w, Out* dy,
+                        In* dx, const TensorSink& dw, const TensorSink& db) = 0;
 };
+using DenseKernel = DenseKernelOf<float, float>;
 
 }  // namespace monsoon

@@ -11,16 +11,19 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "base/registry.h"
+#include "models/data_type.h"
 #include "models/device.h"
 
 // A kernel is a contract (models/kernels/X.h: a Spec of named sizes, and a
 // class of pure functions) plus one file per device
 // (models/kernels/DEVICE/X.cc) that registers itself. A kernel object holds
 // what its sizes need (primitives, scratch), so that calls allocate nothing;
-// one thread uses it at a time. All pointers are to float32 arrays of the
-// stated shapes on that device, distinct unless said otherwise. Where the
-// device has a queue, calls enqueue their work there, and may be recorded: what
-// a call is told beside pointers is what every replay does.
+// one thread uses it at a time. All pointers are to arrays of the stated shapes
+// on that device, distinct unless said otherwise: activations and their
+// gradients of the types that the kernel is a template of, float or Bf16, all
+// else float32. XKernel is that of float, the only one of the processor. Where
+// the device has a queue, calls enqueue their work there, and may be recorded:
+// what a call is told beside pointers is what every replay does.
 namespace monsoon {
 
 template <typename Kernel>
@@ -49,6 +52,28 @@ struct RegisterKernel {
       return std::make_unique<Implementation>(spec);
     }
   }
+};
+
+// A kernel of one type of activations, for each of them:
+// const RegisterKernels<ReluKernelOf, CudaRelu> kRegistered("cuda");
+template <template <typename> class KernelOf,
+          template <typename> class Implementation>
+struct RegisterKernels {
+  explicit RegisterKernels(const char* device)
+      : of_float(device), of_bf16(device) {}
+  RegisterKernel<KernelOf<float>, Implementation<float>> of_float;
+  RegisterKernel<KernelOf<Bf16>, Implementation<Bf16>> of_bf16;
+};
+
+// A product, which may write float32 though it reads bfloat16.
+template <template <typename, typename> class KernelOf,
+          template <typename, typename> class Implementation>
+struct RegisterProducts {
+  explicit RegisterProducts(const char* device)
+      : of_float(device), of_bf16(device), to_float(device) {}
+  RegisterKernel<KernelOf<float, float>, Implementation<float, float>> of_float;
+  RegisterKernel<KernelOf<Bf16, Bf16>, Implementation<Bf16, Bf16>> of_bf16;
+  RegisterKernel<KernelOf<Bf16, float>, Implementation<Bf16, float>> to_float;
 };
 
 // UNIMPLEMENTED when the device has no such kernel.

@@ -8,23 +8,27 @@
 
 namespace monsoon {
 
+struct MaxPoolSpec {
+  int64_t batch;
+  Shape in;
+  int64_t block;
+  int64_t size;
+};
+
 // Maximum over windows of size x size, side by side. X [N,C,H,W] and
 // Y [N,C,H/size,W/size], both in blocks of `block` channels (see Value). A tie
 // goes to the first in row order.
-class MaxPoolKernel {
+template <typename Number>
+class MaxPoolKernelOf {
  public:
   static constexpr const char* kName = "max_pool";
-  struct Spec {
-    int64_t batch;
-    Shape in;
-    int64_t block;
-    int64_t size;
-  };
+  using Spec = MaxPoolSpec;
 
-  virtual ~MaxPoolKernel() = default;
-  virtual void Forward(const float* x, float* y) = 0;
+  virtual ~MaxPoolKernelOf() = default;
+  virtual void Forward(const Number* x, Number* y) = 0;
   // Gives dY to the winners of the last Forward, 0 to all others.
-  virtual void Backward(const float* dy, float* dx) = 0;
+  virtual void Backward(const Number* dy, Number* dx) = 0;
 };
+using MaxPoolKernel = MaxPoolKernelOf<float>;
 
 }  // namespace monsoon

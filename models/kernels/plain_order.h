@@ -8,20 +8,24 @@
 
 namespace monsoon {
 
+struct PlainOrderSpec {
+  int64_t batch;
+  Shape shape;
+  int64_t block;
+};
+
 // Copies between X in blocks of `block` channels (see Value) and plain
 // row-major Y [N,C,H,W].
-class PlainOrderKernel {
+template <typename Number>
+class PlainOrderKernelOf {
  public:
   static constexpr const char* kName = "plain_order";
-  struct Spec {
-    int64_t batch;
-    Shape shape;
-    int64_t block;
-  };
+  using Spec = PlainOrderSpec;
 
-  virtual ~PlainOrderKernel() = default;
-  virtual void Forward(const float* x, float* y) = 0;
-  virtual void Backward(const float* dy, float* dx) = 0;
+  virtual ~PlainOrderKernelOf() = default;
+  virtual void Forward(const Number* x, Number* y) = 0;
+  virtual void Backward(const Number* dy, Number* dx) = 0;
 };
+using PlainOrderKernel = PlainOrderKernelOf<float>;
 
 }  // namespace monsoon

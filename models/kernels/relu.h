@@ -7,19 +7,23 @@
 
 namespace monsoon {
 
+struct ReluSpec {
+  int64_t size;
+};
+
 // y = max(x, 0) over `size` numbers, the whole batch.
-class ReluKernel {
+template <typename Number>
+class ReluKernelOf {
  public:
   static constexpr const char* kName = "relu";
-  struct Spec {
-    int64_t size;
-  };
+  using Spec = ReluSpec;
 
-  virtual ~ReluKernel() = default;
+  virtual ~ReluKernelOf() = default;
   // x and y may be the same memory.
-  virtual void Forward(const float* x, float* y) = 0;
+  virtual void Forward(const Number* x, Number* y) = 0;
   // dx = dy where y > 0, else 0. dy and dx may be the same memory.
-  virtual void Backward(const float* y, const float* dy, float* dx) = 0;
+  virtual void Backward(const Number* y, const Number* dy, Number* dx) = 0;
 };
+using ReluKernel = ReluKernelOf<float>;
 
 }  // namespace monsoon

@@ -7,30 +7,32 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
+#include "models/layers/operators.h"
 
 namespace monsoon {
 namespace {
 
+template <typename Kernel, typename Number>
 class AddOperator final : public Operator {
  public:
-  AddOperator(const Placement& place, std::unique_ptr<AddKernel> kernel)
-      : a_(place.inputs[0]),
-        b_(place.inputs[1]),
-        out_(place.output),
+  AddOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
+      : a_(DataOf<Number>(place.inputs[0])),
+        b_(DataOf<Number>(place.inputs[1])),
+        y_(DataOf<Number>(place.output)),
+        da_(GradientOf<Number>(place.inputs[0])),
+        db_(GradientOf<Number>(place.inputs[1])),
+        dy_(GradientOf<Number>(place.output)),
         kernel_(std::move(kernel)) {}
 
-  void Forward(const Pass&) override {
-    kernel_->Forward(a_.data, b_.data, out_.data);
-  }
+  void Forward(const Pass&) override { kernel_->Forward(a_, b_, y_); }
   void Backward(const Pass&, const GradientSink&) override {
-    kernel_->Backward(out_.gradient, a_.gradient, b_.gradient);
+    kernel_->Backward(dy_, da_, db_);
   }
 
  private:
-  Value a_, b_, out_;
-  std::unique_ptr<AddKernel> kernel_;
+  Number *a_, *b_, *y_, *da_, *db_, *dy_;
+  std::unique_ptr<Kernel> kernel_;
 };
 
 class AddLayer final : public Layer {
@@ -50,14 +52,12 @@ class AddLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(auto kernel,
-                     MakeKernel<AddKernel>(place.device,
-                                           {.batch = place.batch,
-                                            .shape = in.shape,
-                                            .block = in.block,
-                                            .b_block = place.inputs[1].block}));
     place.output.block = in.block;
-    return std::make_unique<AddOperator>(place, std::move(kernel));
+    return MakeOperator<AddKernelOf, AddOperator>(
+        place, {.batch = place.batch,
+                .shape = in.shape,
+                .block = in.block,
+                .b_block = place.inputs[1].block});
   }
 };
 

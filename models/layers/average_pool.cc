@@ -2,11 +2,9 @@
 #include "models/kernels/average_pool.h"
 
 #include <memory>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
 
@@ -35,20 +33,16 @@ class AveragePoolLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(
-        auto kernel,
-        MakeKernel<AveragePoolKernel>(
-            place.device, {.batch = place.batch,
-                           .in = in.shape,
-                           .block = in.block,
-                           .height = size_ == 0 ? in.shape.height : size_,
-                           .width = size_ == 0 ? in.shape.width : size_}));
     // Blocks of single numbers are plain order.
     const bool single =
         place.output.shape.height == 1 && place.output.shape.width == 1;
     place.output.block = single ? 1 : in.block;
-    return std::make_unique<PlainOperator<AveragePoolKernel>>(
-        place, std::move(kernel));
+    return MakeOperator<AveragePoolKernelOf>(
+        place, {.batch = place.batch,
+                .in = in.shape,
+                .block = in.block,
+                .height = size_ == 0 ? in.shape.height : size_,
+                .width = size_ == 0 ? in.shape.width : size_});
   }
 
  private:

@@ -4,41 +4,43 @@
 #include <memory>
 #include <utility>
 
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
+#include "models/layers/operators.h"
 
 namespace monsoon {
 namespace {
 
+template <typename Kernel, typename Number>
 class BatchNormOperator final : public Operator {
  public:
-  BatchNormOperator(const Placement& place,
-                    std::unique_ptr<BatchNormKernel> kernel)
-      : in_(place.inputs[0]),
-        out_(place.output),
+  BatchNormOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
+      : x_(DataOf<Number>(place.inputs[0])),
+        dx_(GradientOf<Number>(place.inputs[0])),
+        y_(DataOf<Number>(place.output)),
+        dy_(GradientOf<Number>(place.output)),
         offsets_(place.offsets),
         kernel_(std::move(kernel)) {}
 
   void Forward(const Pass& pass) override {
     float* x = pass.x.data();
-    const BatchNormKernel::Affine affine{x + offsets_[0], x + offsets_[1]};
-    const BatchNormKernel::Running running{x + offsets_[2], x + offsets_[3]};
+    const BatchNormAffine affine{x + offsets_[0], x + offsets_[1]};
+    const BatchNormRunning running{x + offsets_[2], x + offsets_[3]};
     if (pass.training) {
-      kernel_->Train(in_.data, affine, running, out_.data);
+      kernel_->Train(x_, affine, running, y_);
     } else {
-      kernel_->Evaluate(in_.data, affine, running, out_.data);
+      kernel_->Evaluate(x_, affine, running, y_);
     }
   }
 
   void Backward(const Pass& pass, const GradientSink& sink) override {
-    kernel_->Backward(in_.data, out_.gradient, pass.x.data() + offsets_[0],
-                      in_.gradient, {sink, offsets_[0]}, {sink, offsets_[1]});
+    kernel_->Backward(x_, dy_, pass.x.data() + offsets_[0], dx_,
+                      {sink, offsets_[0]}, {sink, offsets_[1]});
   }
 
  private:
-  Value in_, out_;
+  Number *x_, *dx_, *y_, *dy_;
   std::vector<int64_t> offsets_;  // scale, shift, running mean and variance
-  std::unique_ptr<BatchNormKernel> kernel_;
+  std::unique_ptr<Kernel> kernel_;
 };
 
 class BatchNormLayer final : public Layer {
@@ -65,15 +67,13 @@ class BatchNormLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(auto kernel,
-                     MakeKernel<BatchNormKernel>(
-                         place.device, {.batch = place.batch,
-                                        .shape = in.shape,
-                                        .block = in.block,
-                                        .momentum = options_.momentum,
-                                        .epsilon = options_.epsilon}));
     place.output.block = in.block;
-    return std::make_unique<BatchNormOperator>(place, std::move(kernel));
+    return MakeOperator<BatchNormKernelOf, BatchNormOperator>(
+        place, {.batch = place.batch,
+                .shape = in.shape,
+                .block = in.block,
+                .momentum = options_.momentum,
+                .epsilon = options_.epsilon});
   }
 
  private:

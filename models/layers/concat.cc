@@ -7,32 +7,35 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
+#include "models/layers/operators.h"
 
 namespace monsoon {
 namespace {
 
+template <typename Kernel, typename Number>
 class ConcatOperator final : public Operator {
  public:
-  ConcatOperator(const Placement& place, std::unique_ptr<ConcatKernel> kernel)
-      : out_(place.output), kernel_(std::move(kernel)) {
+  ConcatOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
+      : y_(DataOf<Number>(place.output)),
+        dy_(GradientOf<Number>(place.output)),
+        kernel_(std::move(kernel)) {
     for (const Value& in : place.inputs) {
-      data_.push_back(in.data);
-      gradients_.push_back(in.gradient);
+      x_.push_back(DataOf<Number>(in));
+      dx_.push_back(GradientOf<Number>(in));
     }
   }
 
-  void Forward(const Pass&) override { kernel_->Forward(data_, out_.data); }
+  void Forward(const Pass&) override { kernel_->Forward(x_, y_); }
   void Backward(const Pass&, const GradientSink&) override {
-    kernel_->Backward(out_.gradient, gradients_);
+    kernel_->Backward(dy_, dx_);
   }
 
  private:
-  std::vector<const float*> data_;  // of the inputs
-  std::vector<float*> gradients_;
-  Value out_;
-  std::unique_ptr<ConcatKernel> kernel_;
+  std::vector<const Number*> x_;  // of the inputs
+  std::vector<Number*> dx_;
+  Number *y_, *dy_;
+  std::unique_ptr<Kernel> kernel_;
 };
 
 class ConcatLayer final : public Layer {
@@ -54,14 +57,11 @@ class ConcatLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Shape& shape = place.output.shape;
-    ConcatKernel::Spec spec{.batch = place.batch,
-                            .space = shape.height * shape.width};
+    ConcatSpec spec{.batch = place.batch, .space = shape.height * shape.width};
     for (const Value& in : place.inputs) {
       spec.parts.push_back({in.shape.channels, in.block});
     }
-    ASSIGN_OR_RETURN(auto kernel, MakeKernel<ConcatKernel>(place.device, spec));
-    place.output.block = kernel->output_block();
-    return std::make_unique<ConcatOperator>(place, std::move(kernel));
+    return MakeOperator<ConcatKernelOf, ConcatOperator>(place, spec);
   }
 };
 

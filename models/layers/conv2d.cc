@@ -2,7 +2,6 @@
 #include "models/kernels/conv2d.h"
 
 #include <memory>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -49,30 +48,28 @@ class Conv2dLayer final : public Layer {
            options_.kernel * options_.kernel;
   }
 
+  bool multiplies() const override { return true; }
+
   bool needs_output() const override { return options_.relu; }
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
     ASSIGN_OR_RETURN(const Shape out, Convolved(in.shape));
-    ASSIGN_OR_RETURN(auto kernel, MakeKernel<Conv2dKernel>(
-                                      place.device,
-                                      {.batch = place.batch,
-                                       .in = in.shape,
-                                       .out = out,
-                                       .block = in.block,
-                                       .kernel = options_.kernel,
-                                       .stride = options_.stride,
-                                       .padding = options_.padding,
-                                       .dilation = options_.dilation,
-                                       .groups = options_.groups,
-                                       .pool = options_.max_pool,
-                                       .relu = options_.relu,
-                                       .input_gradient = in.gradient != nullptr,
-                                       .precision = place.precision}));
-    place.output.block = kernel->output_block();
-    return std::make_unique<WeightedOperator<Conv2dKernel>>(place,
-                                                            std::move(kernel));
+    return MakeWeightedOperator<Conv2dKernelOf>(
+        place, {.batch = place.batch,
+                .in = in.shape,
+                .out = out,
+                .block = in.block,
+                .kernel = options_.kernel,
+                .stride = options_.stride,
+                .padding = options_.padding,
+                .dilation = options_.dilation,
+                .groups = options_.groups,
+                .pool = options_.max_pool,
+                .relu = options_.relu,
+                .input_gradient = in.gradient != nullptr,
+                .precision = place.precision});
   }
 
  private:

@@ -2,12 +2,10 @@
 #include "models/kernels/conv_transpose2d.h"
 
 #include <memory>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
 
@@ -64,23 +62,21 @@ class ConvTranspose2dLayer final : public Layer {
            options_.kernel;
   }
 
+  bool multiplies() const override { return true; }
+
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(auto kernel, MakeKernel<ConvTranspose2dKernel>(
-                                      place.device,
-                                      {.batch = place.batch,
-                                       .in = in.shape,
-                                       .out = place.output.shape,
-                                       .block = in.block,
-                                       .kernel = options_.kernel,
-                                       .stride = options_.stride,
-                                       .padding = options_.padding,
-                                       .input_gradient = in.gradient != nullptr,
-                                       .precision = place.precision}));
-    place.output.block = kernel->output_block();
-    return std::make_unique<WeightedOperator<ConvTranspose2dKernel>>(
-        place, std::move(kernel));
+    return MakeWeightedOperator<ConvTranspose2dKernelOf>(
+        place, {.batch = place.batch,
+                .in = in.shape,
+                .out = place.output.shape,
+                .block = in.block,
+                .kernel = options_.kernel,
+                .stride = options_.stride,
+                .padding = options_.padding,
+                .input_gradient = in.gradient != nullptr,
+                .precision = place.precision});
   }
 
  private:

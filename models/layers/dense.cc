@@ -2,10 +2,8 @@
 #include "models/kernels/dense.h"
 
 #include <memory>
-#include <utility>
 
 #include "absl/status/status.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
 
@@ -33,6 +31,8 @@ class DenseLayer final : public Layer {
     return inputs[0].size() * options_.units;
   }
 
+  bool multiplies() const override { return true; }
+
   bool needs_output() const override { return options_.relu; }
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
@@ -42,15 +42,12 @@ class DenseLayer final : public Layer {
           "dense reads its input in plain order, found blocks of channels; put "
           "a Flatten before it");
     }
-    ASSIGN_OR_RETURN(auto kernel,
-                     MakeKernel<DenseKernel>(
-                         place.device, {.batch = place.batch,
-                                        .inputs = place.inputs[0].shape.size(),
-                                        .outputs = options_.units,
-                                        .relu = options_.relu,
-                                        .precision = place.precision}));
-    return std::make_unique<WeightedOperator<DenseKernel>>(place,
-                                                           std::move(kernel));
+    return MakeWeightedOperator<DenseKernelOf>(
+        place, {.batch = place.batch,
+                .inputs = place.inputs[0].shape.size(),
+                .outputs = options_.units,
+                .relu = options_.relu,
+                .precision = place.precision});
   }
 
  private:

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/kernels/dropout.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "base/check.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
+#include "models/layers/operators.h"
 
 namespace monsoon {
 namespace {
@@ -20,11 +21,14 @@ uint64_t KeyOf(uint64_t draw, int64_t node) {
   return z ^ (z >> 31);
 }
 
+template <typename Kernel, typename Number>
 class DropoutOperator final : public Operator {
  public:
-  DropoutOperator(const Placement& place, std::unique_ptr<DropoutKernel> kernel)
-      : in_(place.inputs[0]),
-        out_(place.output),
+  DropoutOperator(const Placement& place, std::unique_ptr<Kernel> kernel)
+      : x_(DataOf<Number>(place.inputs[0])),
+        dx_(GradientOf<Number>(place.inputs[0])),
+        y_(DataOf<Number>(place.output)),
+        dy_(GradientOf<Number>(place.output)),
         size_(place.batch * place.output.shape.size()),
         node_(place.node),
         queue_(place.device.queue),
@@ -32,23 +36,24 @@ class DropoutOperator final : public Operator {
 
   void Forward(const Pass& pass) override {
     if (pass.training) {
-      kernel_->Apply(KeyOf(pass.draw, node_), in_.data, out_.data);
-    } else if (out_.data != in_.data) {
-      Flat::View(out_.data, size_, queue_)
-          .CopyFrom(Flat::View(in_.data, size_, queue_));
+      kernel_->Apply(KeyOf(pass.draw, node_), x_, y_);
+    } else if (y_ != x_ && queue_ != nullptr) {
+      queue_->Copy(y_, x_, static_cast<size_t>(size_) * sizeof(Number));
+    } else if (y_ != x_) {
+      std::copy_n(x_, size_, y_);
     }
   }
 
   void Backward(const Pass& pass, const GradientSink&) override {
-    if (in_.gradient == nullptr) return;
-    kernel_->Apply(KeyOf(pass.draw, node_), out_.gradient, in_.gradient);
+    if (dx_ == nullptr) return;
+    kernel_->Apply(KeyOf(pass.draw, node_), dy_, dx_);
   }
 
  private:
-  Value in_, out_;
+  Number *x_, *dx_, *y_, *dy_;
   int64_t size_, node_;
   DeviceQueue* queue_;
-  std::unique_ptr<DropoutKernel> kernel_;
+  std::unique_ptr<Kernel> kernel_;
 };
 
 class DropoutLayer final : public Layer {
@@ -66,13 +71,10 @@ class DropoutLayer final : public Layer {
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
-    ASSIGN_OR_RETURN(
-        auto kernel,
-        MakeKernel<DropoutKernel>(
-            place.device,
-            {.size = place.batch * place.output.shape.size(), .rate = rate_}));
     place.output.block = place.inputs[0].block;
-    return std::make_unique<DropoutOperator>(place, std::move(kernel));
+    return MakeOperator<DropoutKernelOf, DropoutOperator>(
+        place,
+        {.size = place.batch * place.output.shape.size(), .rate = rate_});
   }
 
  private:

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memory>
-#include <utility>
 
-#include "base/status_macros.h"
 #include "models/kernels/plain_order.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
@@ -20,12 +18,8 @@ class FlattenLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(auto kernel, MakeKernel<PlainOrderKernel>(
-                                      place.device, {.batch = place.batch,
-                                                     .shape = in.shape,
-                                                     .block = in.block}));
-    return std::make_unique<PlainOperator<PlainOrderKernel>>(place,
-                                                             std::move(kernel));
+    return MakeOperator<PlainOrderKernelOf>(
+        place, {.batch = place.batch, .shape = in.shape, .block = in.block});
   }
 };
 

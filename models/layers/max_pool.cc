@@ -2,11 +2,9 @@
 #include "models/kernels/max_pool.h"
 
 #include <memory>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
 
@@ -33,14 +31,11 @@ class MaxPoolLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(auto kernel, MakeKernel<MaxPoolKernel>(
-                                      place.device, {.batch = place.batch,
-                                                     .in = in.shape,
-                                                     .block = in.block,
-                                                     .size = size_}));
     place.output.block = in.block;
-    return std::make_unique<PlainOperator<MaxPoolKernel>>(place,
-                                                          std::move(kernel));
+    return MakeOperator<MaxPoolKernelOf>(place, {.batch = place.batch,
+                                                 .in = in.shape,
+                                                 .block = in.block,
+                                                 .size = size_});
   }
 
  private:

@@ -2,9 +2,7 @@
 #include "models/kernels/relu.h"
 
 #include <memory>
-#include <utility>
 
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
 
@@ -22,13 +20,9 @@ class ReluLayer final : public Layer {
 
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
-    ASSIGN_OR_RETURN(
-        auto kernel,
-        MakeKernel<ReluKernel>(
-            place.device, {.size = place.batch * place.output.shape.size()}));
     place.output.block = place.inputs[0].block;
-    return std::make_unique<PlainOperator<ReluKernel>>(place,
-                                                       std::move(kernel));
+    return MakeOperator<ReluKernelOf>(
+        place, {.size = place.batch * place.output.shape.size()});
   }
 };
 

@@ -2,9 +2,7 @@
 #include "models/kernels/softmax.h"
 
 #include <memory>
-#include <utility>
 
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
 
@@ -23,12 +21,9 @@ class SoftmaxLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(auto kernel,
-                     MakeKernel<SoftmaxKernel>(
-                         place.device, {place.batch, in.shape, in.block}));
     place.output.block = in.block;
-    return std::make_unique<PlainOperator<SoftmaxKernel>>(place,
-                                                          std::move(kernel));
+    return MakeOperator<SoftmaxKernelOf>(place,
+                                         {place.batch, in.shape, in.block});
   }
 };
 

@@ -2,10 +2,8 @@
 #include "models/kernels/upsample.h"
 
 #include <memory>
-#include <utility>
 
 #include "base/check.h"
-#include "base/status_macros.h"
 #include "models/layers/layers.h"
 #include "models/layers/operators.h"
 
@@ -28,16 +26,13 @@ class UpsampleLayer final : public Layer {
   absl::StatusOr<std::unique_ptr<Operator>> Build(
       Placement& place) const override {
     const Value& in = place.inputs[0];
-    ASSIGN_OR_RETURN(auto kernel,
-                     MakeKernel<UpsampleKernel>(
-                         place.device, {.batch = place.batch,
-                                        .in = in.shape,
-                                        .block = in.block,
-                                        .scale = options_.scale,
-                                        .bilinear = options_.bilinear}));
     place.output.block = in.block;
-    return std::make_unique<PlainOperator<UpsampleKernel>>(place,
-                                                           std::move(kernel));
+    return MakeOperator<UpsampleKernelOf>(place,
+                                          {.batch = place.batch,
+                                           .in = in.shape,
+                                           .block = in.block,
+                                           .scale = options_.scale,
+                                           .bilinear = options_.bilinear});
   }
 
  private:

@@ -14,4 +14,8 @@ Flat OnDevice(const Device& device, const Flat& values);
 // What is to be overwritten holds NaNs before.
 void CheckConvolution(const Device& device, const Conv2dKernel::Spec& spec);
 
+// The same of bfloat16 activations, and of such in front of float32 ones.
+// REQUIRES: a device, kBf16.
+void CheckBf16Convolution(const Device& device, const Conv2dKernel::Spec& spec);
+
 }  // namespace monsoon

@@ -183,6 +183,9 @@ TEST_CASE("A convolution that cuDNN has in plain order alone", "[cuda]") {
         CHECK(kernel->output_block() == 1);
         CHECK(kernel->way().find("NCHW") != std::string::npos);
         CheckConvolution({queue.get()}, spec);
+        if (precision == Precision::kBf16) {
+          CheckBf16Convolution({queue.get()}, spec);
+        }
       }
     }
   }

@@ -3,6 +3,7 @@
 // shapes and all orders of channels.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "models/kernels/conv_transpose2d.h"
@@ -32,17 +33,42 @@ Spec Square(int64_t batch, const Shape& in, int64_t block, int64_t channels,
           .dilation = dilation};
 }
 
+// cuDNN rounds the sums, which are y less the bias of at most 1, what is
+// written is rounded again; and it rounds all gradients but the bias's.
+constexpr Bf16Errors kToBf16{.y = {2, 1}, .dx = {1}, .dw = {1}};
+constexpr Bf16Errors kToFloat{.y = {1, 1}, .dx = {1}, .dw = {1}};
+
+// In float32, from bfloat16 to that, and in bfloat16.
+void CheckTypes(LayerCase test) {
+  CheckLayer(test);
+  test.input_type = DataType::kBf16;
+  CheckBf16Layer(test, kToFloat);
+  test.output_type = DataType::kBf16;
+  CheckBf16Layer(test, kToBf16);
+}
+
+void CheckTypes(std::vector<LayerCase> cases) {
+  for (LayerCase& test : cases) CheckTypes(std::move(test));
+}
+
 TEST_CASE("A GPU's convolution on the bench of layers", "[cuda]") {
-  for (const LayerCase& test : ConvCases()) CheckLayer(test);
-  CheckLayer(ConvCase("channels inside", 2, {24, 3, 4}, 24, {.channels = 7}));
-  CheckLayer(
+  CheckTypes(ConvCases());
+  CheckTypes(ConvCase("channels inside", 2, {24, 3, 4}, 24, {.channels = 7}));
+  CheckTypes(
       ConvCase("of one pixel", 3, {17, 1, 1}, 1, {.channels = 3, .kernel = 1}));
 }
 
 TEST_CASE("A GPU's transposed convolution on the bench of layers", "[cuda]") {
-  for (const LayerCase& test : TransposeCases()) CheckLayer(test);
-  CheckLayer(TransposeCase("in smaller blocks", 2, {16, 3, 2}, 8,
+  CheckTypes(TransposeCases());
+  CheckTypes(TransposeCase("in smaller blocks", 2, {16, 3, 2}, 8,
                            {.channels = 3, .kernel = 3, .padding = 1}));
+}
+
+void CheckAllTypes(const Spec& spec) {
+  CheckConvolution(TestDevice(), spec);
+  if (spec.precision == Precision::kBf16) {
+    CheckBf16Convolution(TestDevice(), spec);
+  }
 }
 
 TEST_CASE("A GPU's convolution of odd shapes, in every order of channels",
@@ -59,9 +85,9 @@ TEST_CASE("A GPU's convolution of odd shapes, in every order of channels",
                     Square(2, {24, 7, 5}, 8, 16, 3, 1, 0),
                     Square(2, {24, 7, 5}, 24, 16, 5, 2, 3)}) {
     spec.precision = precision;
-    CheckConvolution(TestDevice(), spec);
+    CheckAllTypes(spec);
     spec.input_gradient = false;
-    CheckConvolution(TestDevice(), spec);
+    CheckAllTypes(spec);
   }
 }
 
@@ -76,7 +102,7 @@ TEST_CASE("A GPU's convolution in groups and dilated", "[cuda]") {
         spec.groups = groups;
         spec.relu = true;
         spec.precision = precision;
-        CheckConvolution(TestDevice(), spec);
+        CheckAllTypes(spec);
       }
     }
   }
@@ -94,7 +120,7 @@ TEST_CASE("A GPU's convolution with ReLU and pooling", "[cuda]") {
         spec.relu = relu;
         spec.pool = pool;
         spec.precision = precision;
-        CheckConvolution(TestDevice(), spec);
+        CheckAllTypes(spec);
       }
     }
   }
@@ -102,7 +128,10 @@ TEST_CASE("A GPU's convolution with ReLU and pooling", "[cuda]") {
 
 TEST_CASE("A bias that more than one part sums up", "[cuda]") {
   // 2 * 100 * 90 numbers a channel are 1000 parts of 18.
-  CheckConvolution(TestDevice(), Square(2, {1, 100, 90}, 1, 3, 1, 1, 0));
+  Spec spec = Square(2, {1, 100, 90}, 1, 3, 1, 1, 0);
+  CheckConvolution(TestDevice(), spec);
+  spec.precision = Precision::kBf16;
+  CheckBf16Convolution(TestDevice(), spec);
 }
 
 TEST_CASE("The first of equal numbers wins a window on a GPU", "[cuda]") {

@@ -33,7 +33,7 @@ TEST_CASE("Vectors go to a GPU and come back", "[cuda]") {
   CHECK(back[0] == 2);
   CHECK(back[2] == 4);
   Flat clone = there.Clone();
-  ForEach(AddTo{}, clone, there);
+  ForEach(BlendInto{1, 1}, clone, there);
   CHECK(clone.ToHost()[4] == 10);
   CHECK(there.ToHost()[4] == 5);
   CHECK(queue->status().ok());
@@ -70,7 +70,7 @@ TEST_CASE("What was recorded is done with every replay", "[cuda]") {
   Flat a(3, *queue), b(3, *queue);
   b.CopyFrom(Host({1, 2, 3}));
   queue->Mark();
-  const auto recording = queue->Record([&] { ForEach(AddTo{}, a, b); });
+  const auto recording = queue->Record([&] { ForEach(BlendInto{1, 1}, a, b); });
   REQUIRE(recording != nullptr);
   CHECK(a.ToHost()[2] == 0);  // not done yet
   for (int i = 0; i < 3; ++i) queue->Replay(*recording);
@@ -95,9 +95,9 @@ TEST_CASE("A queue follows another of its GPU", "[cuda]") {
   Flat a(3, *queue), b(3, *copies);
   a.CopyFrom(Host({1, 2, 3}));
   b.CopyFrom(a);
-  ForEach(AddTo{}, a, a);  // after b has what was there before
+  ForEach(BlendInto{1, 1}, a, a);  // after b has what was there before
   CHECK(b.ToHost()[2] == 3);
-  ForEach(AddTo{}, b, b);
+  ForEach(BlendInto{1, 1}, b, b);
   a.CopyFrom(b);
   CHECK(a.ToHost()[1] == 4);
   CHECK(queue->status().ok());

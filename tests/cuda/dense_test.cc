@@ -2,14 +2,19 @@
 // Dense layers on a device against plain loops in double precision.
 #include "models/kernels/dense.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "models/layers/layers.h"
 #include "tests/models/dense_product.h"
 #include "tests/models/layer_bench.h"
 #include "tests/models/layer_cases.h"
 #include "tests/models/numbers.h"
+#include "tests/models/on_device.h"
 
 namespace monsoon {
 namespace {
@@ -28,6 +33,65 @@ Flat There(const Flat& here) {
 Product Expected(Spec s) {
   if (s.precision != Precision::kFp32) s.precision = Precision::kBf16;
   return Product(s);
+}
+
+// As a device has them: float, or what bfloat16 makes of them.
+template <typename Number>
+OnDevice<Number> NumbersThere(const Flat& here) {
+  std::vector<Number> numbers;
+  for (const float value : here.span()) numbers.emplace_back(value);
+  return OnDevice<Number>(numbers);
+}
+
+template <typename Number>
+Flat NumbersHere(const OnDevice<Number>& there) {
+  const std::vector<Number> numbers = there.Get();
+  Flat here(static_cast<int64_t>(numbers.size()));
+  std::transform(numbers.begin(), numbers.end(), here.span().begin(),
+                 [](Number value) { return static_cast<float>(value); });
+  return here;
+}
+
+// Whether numbers are off by one rounding to bfloat16, and by `other` in all.
+bool AreRounded(const Flat& found, const std::vector<double>& expected,
+                double other) {
+  for (int64_t i = 0; i < found.size(); ++i) {
+    const double e = expected[static_cast<size_t>(i)];
+    const double bound = 0x1p-8 * std::abs(e) + other;
+    if (!(std::abs(double{found[i]} - e) <= bound)) return false;
+  }
+  return true;
+}
+
+// Operands have eight bits, so that sums are float32's: what is bfloat16 is
+// rounded where it is written. So is the bias before it is added to such.
+template <typename Out>
+void CheckBf16(const Spec& s) {
+  INFO("batch " << s.batch << ", " << s.inputs << " to " << s.outputs
+                << ", relu " << s.relu << ", writes "
+                << (std::is_same_v<Out, Bf16> ? "bfloat16" : "float32"));
+  const bool writes_bf16 = std::is_same_v<Out, Bf16>;
+  const Product expected(s, /*rounds_bias=*/writes_bf16);
+  const auto kernel = *MakeKernel<DenseKernelOf<Bf16, Out>>(TestDevice(), s);
+  auto x = NumbersThere<Bf16>(expected.x);
+  auto y = NumbersThere<Out>(NaNs(expected.dy.size()));
+  auto dx = NumbersThere<Bf16>(NaNs(expected.x.size()));
+  auto dy = NumbersThere<Out>(expected.dy);
+  const Flat w = There(expected.w), b = There(Draw(s.outputs, 3));
+  Flat dw = There(NaNs(w.size())), db = There(NaNs(s.outputs));
+  kernel->Forward(x.data(), w.data(), b.data(), y.data());
+  kernel->Backward(x.data(), y.data(), w.data(), dy.data(), dx.data(),
+                   {{dw}, 0}, {{db}, 0});
+  const double sums = kDenseTolerance * static_cast<double>(s.inputs + s.batch);
+  if (writes_bf16) {
+    CHECK(AreRounded(NumbersHere(y), expected.y, sums));
+  } else {
+    CHECK(Error(NumbersHere(y), expected.y, /*least=*/1) < kDenseTolerance);
+  }
+  CHECK(AreRounded(NumbersHere(dx), expected.dx, sums));
+  CHECK(Error(dw.ToHost(), expected.dw) < kDenseTolerance);
+  CHECK(Error(db.ToHost(), expected.db) < kDenseTolerance);
+  REQUIRE(TestDevice().queue->status().ok());
 }
 
 void Check(const Spec& s) {
@@ -62,6 +126,22 @@ TEST_CASE("A dense layer of tf32 on a device computes what plain loops do",
 TEST_CASE("A dense layer of bf16 on a device computes what plain loops do",
           "[cuda]") {
   for (const Spec& spec : OddSpecs(Precision::kBf16)) Check(spec);
+}
+
+TEST_CASE("A dense layer of bfloat16 activations is that of plain loops",
+          "[cuda]") {
+  for (const Spec& spec : OddSpecs(Precision::kBf16)) {
+    CheckBf16<Bf16>(spec);
+    CheckBf16<float>(spec);
+  }
+  // Rows that tensor cores take as they lie, on either side and on both.
+  for (const auto& [inputs, outputs] : {std::pair{16, 24}, {8, 5}, {5, 8}}) {
+    for (const bool relu : {false, true}) {
+      const Spec spec = {33, inputs, outputs, relu, Precision::kBf16};
+      CheckBf16<Bf16>(spec);
+      CheckBf16<float>(spec);
+    }
+  }
 }
 
 // An operand is off by u of it at most: 2^-8 where eight bits are rounded to
@@ -227,7 +307,15 @@ TEST_CASE("A dense layer scales and adds as its sink says, and hands on once",
 }
 
 TEST_CASE("Dense layers on a device are those of other devices", "[cuda]") {
-  for (const LayerCase& test : DenseCases()) CheckLayer(test);
+  std::vector<LayerCase> cases = DenseCases();
+  cases.push_back(DenseCase("rows as they lie", 5, {16, 1, 1}, 8));
+  for (LayerCase& test : cases) {
+    CheckLayer(test);
+    test.input_type = DataType::kBf16;
+    CheckBf16Layer(test, {.y = {.times = 0}});
+    test.output_type = DataType::kBf16;
+    CheckBf16Layer(test);
+  }
   for (const bool relu : {false, true}) {
     LayerCase test{
         "dense", Dense({.units = 9, .relu = relu}), 5, {3, 4, 5}, 1, 0.01f,

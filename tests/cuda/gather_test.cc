@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/kernels/gather.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -40,6 +41,11 @@ TEST_CASE("A device gathers rows as the processor does, bit for bit",
       const auto kernel = MakeKernel<GatherKernel>(
           TestDevice(), {.batch = batch, .example_size = set.example_size()});
       REQUIRE(kernel.ok());
+      const auto to_bf16 = MakeKernel<GatherKernel>(
+          TestDevice(), {.batch = batch,
+                         .example_size = set.example_size(),
+                         .type = DataType::kBf16});
+      REQUIRE(to_bf16.ok());
       OnDevice<uint8_t> images(set.images), labels(set.labels);
       OnDevice<int64_t> picked(rows);
       OnDevice<float> inputs(x.size());
@@ -47,6 +53,16 @@ TEST_CASE("A device gathers rows as the processor does, bit for bit",
       (*kernel)->Run(images.data(), labels.data(), picked.data(), inputs.data(),
                      targets.data());
       CHECK(inputs.Get() == x);
+      CHECK(targets.Get() == y);
+      OnDevice<Bf16> rounded(x.size());
+      targets.Set(std::vector<int32_t>(y.size(), -1));
+      (*to_bf16)->Run(images.data(), labels.data(), picked.data(),
+                      rounded.data(), targets.data());
+      const std::vector<Bf16> found = rounded.Get();
+      CHECK(std::equal(found.begin(), found.end(), x.begin(),
+                       [](Bf16 here, float value) {
+                         return here.bits == Bf16(value).bits;
+                       }));
       CHECK(targets.Get() == y);
     }
   }

@@ -175,8 +175,11 @@ TEST_CASE("The emulated cuBLASLt refuses types that do not go together",
   Call call(*queue);
   std::swap(call.b_layout, rounded.b_layout);
   CHECK(call.Choose() == kUnsupported);
-  // A bias beside a bfloat16 result would be bfloat16.
-  Call results(*queue, CUDA_R_16BF);
+  const auto bias_type = CUDA_R_32F;  // that of D alone is known
+  CHECK(cublasLtMatmulDescSetAttribute(
+            call.operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type,
+            sizeof bias_type) == kUnsupported);
+  Call results(*queue);
   cublasLtMatrixLayoutDestroy(results.d_layout);
   cublasLtMatrixLayoutCreate(&results.d_layout, CUDA_R_16BF, 4, 2, 4);
   CHECK(results.Choose() == kUnsupported);

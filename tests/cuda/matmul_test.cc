@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/flat.h"
-#include "models/kernels/cuda/bf16.h"
+#include "models/bf16.h"
 #include "tests/models/numbers.h"
 
 namespace monsoon {
@@ -110,10 +110,14 @@ void CheckRounded(CudaQueue& queue, Spec s) {
                rounded.size() * (is_bf16 ? sizeof(Bf16) : sizeof(float)));
     return copy;
   };
-  const Flat da = there(a), db = there(b);
+  const bool has_bias = s.epilogue != Epilogue::kNone;
+  // Of D's type.
+  const Flat bias = Draw(s.columns, 3, Precision::kBf16);
+  const Flat da = there(a), db = there(b), dbias = there(bias);
   const int64_t size = s.rows * s.columns;
   Flat d(size, queue);
-  CudaMatmul(s, queue).Run(da.data(), db.data(), d.data());
+  CudaMatmul(s, queue).Run(da.data(), db.data(), d.data(), 1, 0,
+                           s.rounds_d ? dbias.data() : nullptr);
   REQUIRE(queue.Wait().ok());
   std::vector<Bf16> rounded(static_cast<size_t>(size));
   Flat found = d.ToHost();
@@ -131,6 +135,8 @@ void CheckRounded(CudaQueue& queue, Spec s) {
              double{At(b, s.b_transposed, s.b_transposed ? s.depth : s.columns,
                        k, i % s.columns)};
     }
+    if (has_bias) sum += double{bias[i % s.columns]};
+    if (s.epilogue == Epilogue::kBiasRelu) sum = std::max(sum, 0.0);
     // Half a step of the last of eight bits, and of the sums as above.
     const double bound = (s.rounds_d ? 0x1p-8 * std::abs(sum) : 0) + 4e-6;
     CHECK(std::abs(double{found[i]} - sum) <= bound);
@@ -149,7 +155,11 @@ TEST_CASE("Operands of bfloat16 are multiplied as they are", "[cuda]") {
       spec.operands = CudaMatmul::Operands::kBf16;
       CheckRounded(*queue, spec);
       spec.rounds_d = true;
-      CheckRounded(*queue, spec);
+      for (const auto epilogue :
+           {Epilogue::kNone, Epilogue::kBias, Epilogue::kBiasRelu}) {
+        spec.epilogue = epilogue;
+        CheckRounded(*queue, spec);
+      }
     }
   }
 }

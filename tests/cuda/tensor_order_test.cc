@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "cuda/cuda.h"
-#include "models/kernels/cuda/bf16.h"
+#include "models/bf16.h"
 #include "tests/cuda/convolution_check.h"
 #include "tests/models/convolution_loops.h"
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/flat.h"
+#include "models/bf16.h"
 #include "models/kernels/dense.h"
 #include "models/precision.h"
 #include "tests/models/numbers.h"
@@ -16,9 +17,10 @@ namespace monsoon {
 // Of a float32 sum of a few hundred products beside the largest of all sums.
 inline constexpr double kDenseTolerance = 2e-6;
 
-// What a dense layer should give, summed in double precision.
+// What a dense layer should give, summed in double precision. With
+// `rounds_bias`, b is what bfloat16 makes of it.
 struct Product {
-  explicit Product(const DenseKernel::Spec& s)
+  explicit Product(const DenseKernel::Spec& s, bool rounds_bias = false)
       : x(Draw(s.batch * s.inputs, 1, s.precision)),
         w(Draw(s.outputs * s.inputs, 2, s.precision)),
         b(Draw(s.outputs, 3)),
@@ -27,6 +29,9 @@ struct Product {
         dx(Zeros(x)),
         dw(Zeros(w)),
         db(Zeros(b)) {
+    if (rounds_bias) {
+      for (float& value : b.span()) value = static_cast<float>(Bf16(value));
+    }
     for (int64_t n = 0; n < s.batch; ++n) {
       for (int64_t o = 0; o < s.outputs; ++o) One(s, n, o);
     }

@@ -51,12 +51,14 @@ TEST_CASE("Statistics lie behind all other tensors", "[models]") {
 struct Placed {
   explicit Placed(Graph made, const Shape& example) : graph(std::move(made)) {
     plan = *MakePlan(graph, example);
-    activations.emplace(graph, plan, 2, HeapMemory());
+    activations.emplace(graph, plan,
+                        ValueTypes(graph, plan, Precision::kFp32, Device()), 2,
+                        HeapMemory());
   }
-  const float* data(size_t node) const {
+  const void* data(size_t node) const {
     return activations->values()[node + 1].data;
   }
-  const float* gradient(size_t node) const {
+  const void* gradient(size_t node) const {
     return activations->values()[node + 1].gradient;
   }
 
@@ -114,7 +116,9 @@ TEST_CASE("A pass back makes statistics beta times what the sink had",
   graph.Add("norm", BatchNorm());
   graph.Add("fc", Dense({.units = 2}));
   const Plan plan = *MakePlan(graph, {3});
-  const Activations activations(graph, plan, 4, HeapMemory());
+  const Activations activations(
+      graph, plan, ValueTypes(graph, plan, Precision::kFp32, Device()), 4,
+      HeapMemory());
   auto program =
       Program::Build(graph, plan, activations, Device(), Precision::kFp32, 4);
   REQUIRE(program.ok());

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "absl/functional/function_ref.h"
 #include "base/random.h"
 
 namespace monsoon {
@@ -18,6 +19,62 @@ int64_t Offset(const Shape& s, int64_t block, int64_t n, int64_t c, int64_t h,
           w) *
              block +
          c % block;
+}
+
+// Of the i-th number in plain order.
+int64_t PlainPlace(const Value& value, int64_t i) {
+  const Shape& s = value.shape;
+  const int64_t space = s.height * s.width;
+  return Offset(s, value.block, i / s.size(), i / space % s.channels,
+                i % space / s.width, i % s.width);
+}
+
+// Between the host's floats and a device's numbers of a type.
+void Send(const Flat& here, DataType type, Flat& there) {
+  if (type == DataType::kFloat32) {
+    there.CopyFrom(here);
+    return;
+  }
+  std::vector<Bf16> rounded(here.span().begin(), here.span().end());
+  there.queue()->Copy(there.data(), rounded.data(),
+                      rounded.size() * sizeof(Bf16));
+}
+void Fetch(const Flat& there, DataType type, Flat& here) {
+  if (type == DataType::kFloat32) {
+    here.CopyFrom(there);
+    return;
+  }
+  std::vector<Bf16> rounded(static_cast<size_t>(here.size()));
+  there.queue()->Copy(rounded.data(), there.data(),
+                      rounded.size() * sizeof(Bf16));
+  there.queue()->Wait().IgnoreError();  // it keeps its status
+  std::transform(rounded.begin(), rounded.end(), here.span().begin(),
+                 [](Bf16 value) { return static_cast<float>(value); });
+}
+
+// The largest |found - expected| beside what it may be; a NaN is infinitely
+// large. Both lie as they say. What is besides is the difference of float32
+// sums that two devices make in other orders.
+double WorstRounding(int64_t size, const Roundings& may,
+                     absl::FunctionRef<double(int64_t)> found,
+                     absl::FunctionRef<double(int64_t)> expected) {
+  double worst = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    const double magnitude = std::abs(expected(i));
+    // Roundings of what is rounded already count 2^-8 of 2^-8 more.
+    const double bound = 0x1.01p-8 * (may.times * magnitude + may.other) +
+                         5e-6 * (1 + magnitude);
+    const double error = std::abs(found(i) - expected(i));
+    if (std::isnan(error)) return HUGE_VAL;
+    worst = std::max(worst, error / bound);
+  }
+  return worst;
+}
+
+// Numbers that bfloat16 has exactly.
+void FillEightBits(Flat& values, uint64_t seed) {
+  FillUniform(values, seed);
+  for (float& v : values.span()) v = std::round(v * 128) / 128;
 }
 
 // All different, 0.05 apart, none within 0.025 of zero.
@@ -51,7 +108,7 @@ double WorstError(LayerBench& bench, Flat& values, int64_t count,
 
 }  // namespace
 
-LayerBench::LayerBench(const LayerCase& test) {
+LayerBench::LayerBench(const LayerCase& test, bool is_reference) {
   std::vector<LayerCase::Input> inputs = {{test.in, test.block}};
   inputs.insert(inputs.end(), test.more.begin(), test.more.end());
   std::vector<Shape> shapes;
@@ -75,9 +132,14 @@ LayerBench::LayerBench(const LayerCase& test) {
   dw = Flat(parameters);
   y = Flat(test.batch * out.size());
   dy = Flat(y.size());
-  place.device = TestDevice();
+  if (!is_reference) place.device = TestDevice();
   place.batch = test.batch;
   const bool is_host = place.device.queue == nullptr;
+  const auto type = [&](DataType there) {
+    return is_host ? DataType::kFloat32 : there;
+  };
+  const DataType input_type = type(test.input_type);
+  if (input_type == DataType::kBf16) place.precision = Precision::kBf16;
   if (!is_host) {
     MemoryResource& memory = *place.device.queue;
     there_ = {.x = Flat(x.size(), memory),
@@ -86,16 +148,18 @@ LayerBench::LayerBench(const LayerCase& test) {
               .y = Flat(y.size(), memory),
               .dy = Flat(dy.size(), memory)};
   }
-  Flat& xs = is_host ? x : there_.x;
-  Flat& dxs = is_host ? dx : there_.dx;
-  int64_t at = 0;
+  auto* xs = reinterpret_cast<char*>(is_host ? x.data() : there_.x.data());
+  auto* dxs = reinterpret_cast<char*>(is_host ? dx.data() : there_.dx.data());
   for (const auto& input : inputs) {
-    place.inputs.push_back(
-        {input.shape, input.block, xs.data() + at, dxs.data() + at});
-    at += test.batch * input.shape.size();
+    const int64_t block = is_reference ? 1 : input.block;
+    place.inputs.push_back({input.shape, block, xs, dxs, input_type});
+    const int64_t bytes = test.batch * input.shape.size() * BytesOf(input_type);
+    xs += bytes;
+    dxs += bytes;
   }
   place.output = {out, 1, is_host ? y.data() : there_.y.data(),
-                  is_host ? dy.data() : there_.dy.data()};
+                  is_host ? dy.data() : there_.dy.data(),
+                  type(test.output_type)};
   auto built = test.layer->Build(place);
   INFO(built.status());
   REQUIRE(built.ok());
@@ -106,10 +170,10 @@ double LayerBench::Loss() {
   if (place.device.queue == nullptr) {
     op->Forward({.x = w, .training = training, .draw = draw});
   } else {
-    there_.x.CopyFrom(x);
+    Send(x, place.inputs[0].type, there_.x);
     there_.w.CopyFrom(w);
     op->Forward({.x = there_.w, .training = training, .draw = draw});
-    y.CopyFrom(there_.y);
+    Fetch(there_.y, place.output.type, y);
     w.CopyFrom(there_.w);
     REQUIRE(place.device.queue->status().ok());
   }
@@ -124,16 +188,30 @@ void LayerBench::Backward(const GradientSink& sink) {
     return;
   }
   there_.w.CopyFrom(w);
-  there_.dx.CopyFrom(dx);
-  there_.dy.CopyFrom(dy);
+  Send(dx, place.inputs[0].type, there_.dx);
+  Send(dy, place.output.type, there_.dy);
   Flat own(sink.into.size(), *place.device.queue);
   own.CopyFrom(sink.into);
   Flat& into = sink.into.data() == w.data() ? there_.w : own;
   op->Backward({.x = there_.w, .training = training, .draw = draw},
                {into, sink.scale, sink.beta, sink.listener});
   sink.into.CopyFrom(into);
-  dx.CopyFrom(there_.dx);
+  Fetch(there_.dx, place.inputs[0].type, dx);
   REQUIRE(place.device.queue->status().ok());
+}
+
+int64_t LayerBench::InputPlace(int64_t i) const {
+  int64_t begin = 0;
+  size_t input = 0;
+  const auto size = [&] {
+    return place.batch * place.inputs[input].shape.size();
+  };
+  for (; i >= begin + size(); ++input) begin += size();
+  return begin + PlainPlace(place.inputs[input], i - begin);
+}
+
+int64_t LayerBench::OutputPlace(int64_t i) const {
+  return PlainPlace(place.output, i);
 }
 
 double LayerBench::x_at(int64_t n, int64_t c, int64_t row,
@@ -257,6 +335,45 @@ void CheckLayer(const LayerCase& test) {
   INFO(test.name);
   CheckValues(test);
   CheckGradients(test);
+  CheckSink(test);
+  CheckUnreadSink(test);
+  CheckSinkInWeights(test);
+}
+
+void CheckBf16Layer(const LayerCase& test, const Bf16Errors& errors) {
+  INFO(test.name << ", bf16");
+  LayerBench there(test), here(test, /*is_reference=*/true);
+  const int64_t inputs = there.x.size(), outputs = there.y.size();
+  FillEightBits(there.x, 1);
+  FillEightBits(there.w, 2);
+  FillEightBits(there.dy, 3);
+  here.w.CopyFrom(there.w);
+  for (int64_t i = 0; i < inputs; ++i) {
+    here.x[here.InputPlace(i)] = there.x[there.InputPlace(i)];
+  }
+  for (int64_t i = 0; i < outputs; ++i) {
+    here.dy[here.OutputPlace(i)] = there.dy[there.OutputPlace(i)];
+  }
+  for (float& g : there.dx.span()) g = 1e9f;
+  for (LayerBench* bench : {&there, &here}) {
+    bench->Loss();
+    bench->Backward({bench->dw});
+  }
+  CHECK(WorstRounding(
+            outputs, errors.y,
+            [&](int64_t i) { return there.y[there.OutputPlace(i)]; },
+            [&](int64_t i) { return here.y[here.OutputPlace(i)]; }) <= 1);
+  CHECK(WorstRounding(
+            inputs, errors.dx,
+            [&](int64_t i) { return there.dx[there.InputPlace(i)]; },
+            [&](int64_t i) { return here.dx[here.InputPlace(i)]; }) <= 1);
+  CHECK(WorstRounding(
+            there.trainable, errors.dw, [&](int64_t i) { return there.dw[i]; },
+            [&](int64_t i) { return here.dw[i]; }) <= 1);
+  // Statistics among them.
+  CHECK(WorstRounding(
+            there.w.size(), {.times = 0}, [&](int64_t i) { return there.w[i]; },
+            [&](int64_t i) { return here.w[i]; }) <= 1);
   CheckSink(test);
   CheckUnreadSink(test);
   CheckSinkInWeights(test);

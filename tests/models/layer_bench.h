@@ -26,6 +26,13 @@ using Reference =
     std::function<double(const At& x, const Shape& in, const Flat& parameters,
                          int64_t n, int64_t c, int64_t h, int64_t w)>;
 
+// By how much numbers of a layer may be off: that often they are rounded to
+// bfloat16, each time by 2^-8 of themselves at most, and by 2^-8 of `other`
+// where something else was rounded on the way.
+struct Roundings {
+  double times = 1, other = 0;
+};
+
 struct LayerCase {
   struct Input {
     Shape shape;
@@ -41,6 +48,8 @@ struct LayerCase {
   Reference reference;
   double tolerance = 1e-4;
   std::vector<Input> more{};  // inputs behind the first
+  // Of activations and gradients on a device.
+  DataType input_type = DataType::kFloat32, output_type = DataType::kFloat32;
 };
 
 // What the layers of this test program compute on; it is linked with one file
@@ -50,7 +59,8 @@ Device TestDevice();
 // A built layer with memory of its own. Of a device the numbers here are the
 // host's: they go there before each run, and what it wrote comes back.
 struct LayerBench {
-  explicit LayerBench(const LayerCase& test);
+  // The reference is the processor's, of float32 and plain order.
+  explicit LayerBench(const LayerCase& test, bool is_reference = false);
 
   // Runs forward.
   double Loss();
@@ -58,6 +68,10 @@ struct LayerBench {
   void Backward(const GradientSink& sink);
   double x_at(int64_t n, int64_t c, int64_t row, int64_t column) const;
   double y_at(int64_t n, int64_t c, int64_t row, int64_t column) const;
+  // The i-th number in plain order of the inputs, one behind the other, and of
+  // the output: where it lies.
+  int64_t InputPlace(int64_t i) const;
+  int64_t OutputPlace(int64_t i) const;
 
   // The inputs' one behind the other; w are parameters, statistics last.
   Flat x, dx, w, dw, y, dy;
@@ -91,5 +105,13 @@ void CheckUnreadSink(const LayerCase& test);
 void CheckSinkInWeights(const LayerCase& test);
 // All of these.
 void CheckLayer(const LayerCase& test);
+
+// A layer of bfloat16 activations on the device against that of float32 on the
+// processor. Both are given the same numbers, which bfloat16 has exactly. What
+// a sink is told holds as above. `test` has the types.
+struct Bf16Errors {
+  Roundings y{}, dx{}, dw{.times = 0};
+};
+void CheckBf16Layer(const LayerCase& test, const Bf16Errors& errors = {});
 
 }  // namespace monsoon

@@ -16,34 +16,40 @@ BlockOrder OrderOf(const Shape& shape, int64_t block) {
   return {shape.channels, shape.height * shape.width, block};
 }
 
-class CudaAdd final : public AddKernel {
+template <typename Number>
+MONSOON_ELEMENT Number Sum(Number a, Number b) {
+  return static_cast<Number>(static_cast<float>(a) + static_cast<float>(b));
+}
+
+template <typename Number>
+class CudaAdd final : public AddKernelOf<Number> {
  public:
-  CudaAdd(const Spec& s, DeviceQueue& queue)
+  CudaAdd(const AddSpec& s, DeviceQueue& queue)
       : size_(s.batch * s.shape.size()),
         is_same_(s.block == s.b_block),
         order_(OrderOf(s.shape, s.block)),
         b_order_(OrderOf(s.shape, s.b_block)),
         queue_(CudaQueue::Of(queue)) {}
 
-  void Forward(const float* a, const float* b, float* y) override {
+  void Forward(const Number* a, const Number* b, Number* y) override {
     if (is_same_) {
       ForIndex(queue_, size_, [a, b, y] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-        y[i] = a[i] + b[i];
+        y[i] = Sum(a[i], b[i]);
       });
       return;
     }
     ForIndex(
         queue_, size_,
         [a, b, y, order = order_, b_order = b_order_] MONSOON_ELEMENT_LAMBDA(
-            int64_t i) { y[i] = a[i] + b[b_order.At(order.Of(i))]; });
+            int64_t i) { y[i] = Sum(a[i], b[b_order.At(order.Of(i))]); });
   }
 
-  void Backward(const float* dy, float* da, float* db) override {
+  void Backward(const Number* dy, Number* da, Number* db) override {
     if (da == dy) da = nullptr;
     if (da == nullptr && db == nullptr) return;
     if (is_same_) {
       ForIndex(queue_, size_, [dy, da, db] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-        const float gradient = dy[i];
+        const Number gradient = dy[i];
         if (da != nullptr) da[i] = gradient;
         if (db != nullptr) db[i] = gradient;
       });
@@ -52,7 +58,7 @@ class CudaAdd final : public AddKernel {
     ForIndex(queue_, size_,
              [dy, da, db, order = order_,
               b_order = b_order_] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-               const float gradient = dy[i];
+               const Number gradient = dy[i];
                if (da != nullptr) da[i] = gradient;
                if (db != nullptr) db[b_order.At(order.Of(i))] = gradient;
              });
@@ -65,9 +71,10 @@ class CudaAdd final : public AddKernel {
   CudaQueue& queue_;
 };
 
-class CudaConcat final : public ConcatKernel {
+template <typename Number>
+class CudaConcat final : public ConcatKernelOf<Number> {
  public:
-  CudaConcat(const Spec& s, DeviceQueue& queue)
+  CudaConcat(const ConcatSpec& s, DeviceQueue& queue)
       : s_(s),
         channels_(ChannelsOf(s)),
         block_(BlockOf(s)),
@@ -75,7 +82,7 @@ class CudaConcat final : public ConcatKernel {
 
   int64_t output_block() const override { return block_; }
 
-  void Forward(absl::Span<const float* const> x, float* y) override {
+  void Forward(absl::Span<const Number* const> x, Number* y) override {
     const BlockOrder out(channels_, s_.space, block_);
     int64_t begin = 0;
     for (size_t part = 0; part < s_.parts.size(); ++part) {
@@ -92,7 +99,7 @@ class CudaConcat final : public ConcatKernel {
     }
   }
 
-  void Backward(const float* dy, absl::Span<float* const> dx) override {
+  void Backward(const Number* dy, absl::Span<Number* const> dx) override {
     const BlockOrder out(channels_, s_.space, block_);
     int64_t begin = 0;
     for (size_t part = 0; part < s_.parts.size(); ++part) {
@@ -112,17 +119,17 @@ class CudaConcat final : public ConcatKernel {
   }
 
  private:
-  static int64_t ChannelsOf(const Spec& s) {
+  static int64_t ChannelsOf(const ConcatSpec& s) {
     int64_t channels = 0;
-    for (const Part& part : s.parts) channels += part.channels;
+    for (const ConcatPart& part : s.parts) channels += part.channels;
     return channels;
   }
   // Where each part has all channels of a pixel side by side, as convolutions
   // like them, so has Y. Else what the parts have in common, or plain order.
-  static int64_t BlockOf(const Spec& s) {
+  static int64_t BlockOf(const ConcatSpec& s) {
     bool is_whole = true, is_plain = true;
     int64_t block = s.parts[0].block;
-    for (const Part& part : s.parts) {
+    for (const ConcatPart& part : s.parts) {
       is_whole = is_whole && part.block == part.channels;
       is_plain = is_plain && part.block == 1;
       if (part.block != block) block = 1;
@@ -130,32 +137,33 @@ class CudaConcat final : public ConcatKernel {
     return is_whole && !is_plain ? ChannelsOf(s) : block;
   }
 
-  const Spec s_;
+  const ConcatSpec s_;
   const int64_t channels_, block_;  // of Y
   CudaQueue& queue_;
 };
 
-class CudaPlainOrder final : public PlainOrderKernel {
+template <typename Number>
+class CudaPlainOrder final : public PlainOrderKernelOf<Number> {
  public:
-  CudaPlainOrder(const Spec& s, DeviceQueue& queue)
+  CudaPlainOrder(const PlainOrderSpec& s, DeviceQueue& queue)
       : size_(s.batch * s.shape.size()),
         is_same_(s.block == 1 || s.shape.height * s.shape.width == 1),
         blocks_(OrderOf(s.shape, s.block)),
         plain_(OrderOf(s.shape, 1)),
         queue_(CudaQueue::Of(queue)) {}
 
-  void Forward(const float* x, float* y) override {
+  void Forward(const Number* x, Number* y) override {
     Copy(x, blocks_, y, plain_);
   }
-  void Backward(const float* dy, float* dx) override {
+  void Backward(const Number* dy, Number* dx) override {
     Copy(dy, plain_, dx, blocks_);
   }
 
   // Public because a device function cannot lie in a private one.
-  void Copy(const float* from, const BlockOrder& from_order, float* to,
+  void Copy(const Number* from, const BlockOrder& from_order, Number* to,
             const BlockOrder& to_order) {
     if (is_same_) {
-      queue_.Copy(to, from, static_cast<size_t>(size_) * sizeof(float));
+      queue_.Copy(to, from, static_cast<size_t>(size_) * sizeof(Number));
       return;
     }
     ForIndex(queue_, size_,
@@ -170,9 +178,9 @@ class CudaPlainOrder final : public PlainOrderKernel {
   CudaQueue& queue_;
 };
 
-const RegisterKernel<AddKernel, CudaAdd> kAdd("cuda");
-const RegisterKernel<ConcatKernel, CudaConcat> kConcat("cuda");
-const RegisterKernel<PlainOrderKernel, CudaPlainOrder> kPlainOrder("cuda");
+const RegisterKernels<AddKernelOf, CudaAdd> kAdd("cuda");
+const RegisterKernels<ConcatKernelOf, CudaConcat> kConcat("cuda");
+const RegisterKernels<PlainOrderKernelOf, CudaPlainOrder> kPlainOrder("cuda");
 
 }  // namespace
 }  // namespace monsoon

@@ -80,7 +80,7 @@ struct Parts {
   int64_t parts, width;  // of each channel; values in a part
   bool are_neighbours;   // equal values of neighbouring channels, in memory
 
-  Parts(const BatchNormKernel::Spec& s)
+  Parts(const BatchNormSpec& s)
       : channels(s.shape.channels),
         values(s.batch * s.shape.height * s.shape.width),
         are_neighbours(s.block > 1 || s.shape.height * s.shape.width == 1) {
@@ -131,9 +131,10 @@ void SumChannels(CudaQueue& queue, const Parts& p, const BlockOrder& order,
       done);
 }
 
-class CudaBatchNorm final : public BatchNormKernel {
+template <typename Number>
+class CudaBatchNorm final : public BatchNormKernelOf<Number> {
  public:
-  CudaBatchNorm(const Spec& s, DeviceQueue& queue)
+  CudaBatchNorm(const BatchNormSpec& s, DeviceQueue& queue)
       : s_(s),
         parts_(s),
         order_(s.shape.channels, s.shape.height * s.shape.width, s.block),
@@ -148,12 +149,12 @@ class CudaBatchNorm final : public BatchNormKernel {
         dscale_(s.shape.channels, queue),
         dshift_(s.shape.channels, queue) {}
 
-  void Train(const float* x, const Affine& affine, const Running& running,
-             float* y) override {
+  void Train(const Number* x, const BatchNormAffine& affine,
+             const BatchNormRunning& running, Number* y) override {
     SumChannels<Moments>(
         queue_, parts_, order_, by_space_, moments_.data(),
         [x] MONSOON_ELEMENT_LAMBDA(int64_t, int64_t at, bool is_there) {
-          return Sample{is_there ? x[at] : 0, is_there};
+          return Sample{is_there ? static_cast<float>(x[at]) : 0, is_there};
         },
         [affine, running, mean = mean_.data(), inverse = inverse_.data(),
          normals = normals_.data(), momentum = s_.momentum,
@@ -173,8 +174,8 @@ class CudaBatchNorm final : public BatchNormKernel {
     Normalise(x, y);
   }
 
-  void Evaluate(const float* x, const Affine& affine, const Running& running,
-                float* y) override {
+  void Evaluate(const Number* x, const BatchNormAffine& affine,
+                const BatchNormRunning& running, Number* y) override {
     ForIndex(queue_, s_.shape.channels,
              [affine, running, normals = normals_.data(),
               epsilon = s_.epsilon] MONSOON_ELEMENT_LAMBDA(int64_t c) {
@@ -187,14 +188,17 @@ class CudaBatchNorm final : public BatchNormKernel {
 
   // With d = x - mean and m values a channel: dshift = sum dy, dscale = inverse
   // sum dy d, dx = scale inverse (dy - dshift / m - d inverse dscale / m).
-  void Backward(const float* x, const float* dy, const float* scale, float* dx,
-                const TensorSink& dscale, const TensorSink& dshift) override {
+  void Backward(const Number* x, const Number* dy, const float* scale,
+                Number* dx, const TensorSink& dscale,
+                const TensorSink& dshift) override {
     SumChannels<GradientSums>(
         queue_, parts_, order_, by_space_, sums_.data(),
         [x, dy, mean = mean_.data()] MONSOON_ELEMENT_LAMBDA(
             int64_t c, int64_t at, bool is_there) {
-          return is_there ? GradientSums{dy[at], dy[at] * (x[at] - mean[c])}
-                          : GradientSums();
+          if (!is_there) return GradientSums();
+          const float gradient = static_cast<float>(dy[at]);
+          return GradientSums{gradient,
+                              gradient * (static_cast<float>(x[at]) - mean[c])};
         },
         [scale, mean = mean_.data(), inverse = inverse_.data(),
          gradients = gradients_.data(), to_scale = dscale_.data(),
@@ -213,7 +217,9 @@ class CudaBatchNorm final : public BatchNormKernel {
           [x, dy, dx, order = order_,
            gradients = gradients_.data()] MONSOON_ELEMENT_LAMBDA(int64_t i) {
             const NormalGradient g = gradients[order.Of(i).channel];
-            dx[i] = g.factor * (dy[i] - g.offset - (x[i] - g.mean) * g.slope);
+            const float distance = static_cast<float>(x[i]) - g.mean;
+            const float rest = static_cast<float>(dy[i]) - g.offset;
+            dx[i] = static_cast<Number>(g.factor * (rest - distance * g.slope));
           });
     }
     dscale.Take(dscale_.data(), s_.shape.channels);
@@ -221,17 +227,18 @@ class CudaBatchNorm final : public BatchNormKernel {
   }
 
   // By normals_. Public because a device function cannot lie in a private one.
-  void Normalise(const float* x, float* y) {
+  void Normalise(const Number* x, Number* y) {
     ForIndex(queue_, s_.batch * s_.shape.size(),
              [x, y, order = order_,
               normals = normals_.data()] MONSOON_ELEMENT_LAMBDA(int64_t i) {
                const Normal n = normals[order.Of(i).channel];
-               y[i] = (x[i] - n.mean) * n.factor + n.shift;
+               const float distance = static_cast<float>(x[i]) - n.mean;
+               y[i] = static_cast<Number>(distance * n.factor + n.shift);
              });
   }
 
  private:
-  const Spec s_;
+  const BatchNormSpec s_;
   const Parts parts_;
   const BlockOrder order_;
   const Divisor by_space_;
@@ -246,7 +253,7 @@ class CudaBatchNorm final : public BatchNormKernel {
   DeviceArray<float> dscale_, dshift_;
 };
 
-const RegisterKernel<BatchNormKernel, CudaBatchNorm> kRegistered("cuda");
+const RegisterKernels<BatchNormKernelOf, CudaBatchNorm> kRegistered("cuda");
 
 }  // namespace
 }  // namespace monsoon

@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "cuda/launch.h"
-#include "models/kernels/cuda/bf16.h"
+#include "models/bf16.h"
 #include "models/kernels/cuda/channel_bias.h"
 
 namespace monsoon {
@@ -13,9 +13,9 @@ namespace {
 constexpr int64_t kMostParts = 1024;
 constexpr int64_t kLeastRows = 16;
 
-template <typename Number>
-void AddBiasTo(CudaQueue& queue, const TensorOrder& order, const Number* sums,
-               const float* b, bool relu, float* y) {
+template <typename From, typename To>
+void AddBiasTo(CudaQueue& queue, const TensorOrder& order, const From* sums,
+               const float* b, bool relu, To* y) {
   const auto channels = static_cast<uint32_t>(order.shape.channels);
   // Numbers of one channel that lie side by side.
   const auto run = static_cast<uint32_t>(
@@ -24,7 +24,7 @@ void AddBiasTo(CudaQueue& queue, const TensorOrder& order, const Number* sums,
     const uint32_t channel = static_cast<uint32_t>(i) / run % channels;
     const float value = static_cast<float>(sums[i]) + b[channel];
     // NaN stays NaN, as it does without.
-    y[i] = relu && value <= 0 ? 0 : value;
+    y[i] = static_cast<To>(relu && value <= 0 ? 0 : value);
   });
 }
 
@@ -39,8 +39,9 @@ bool HasChannelsOutsideOrInside(const TensorOrder& a) {
 
 }  // namespace
 
+template <typename Number>
 void AddBias(CudaQueue& queue, const TensorOrder& order, const void* sums,
-             const float* b, bool relu, float* y) {
+             const float* b, bool relu, Number* y) {
   MONSOON_CHECK(HasChannelsOutsideOrInside(order), "a block of 1 or C");
   if (order.bf16) {
     AddBiasTo(queue, order, static_cast<const Bf16*>(sums), b, relu, y);
@@ -48,6 +49,11 @@ void AddBias(CudaQueue& queue, const TensorOrder& order, const void* sums,
     AddBiasTo(queue, order, static_cast<const float*>(sums), b, relu, y);
   }
 }
+
+template void AddBias(CudaQueue&, const TensorOrder&, const void*, const float*,
+                      bool, float*);
+template void AddBias(CudaQueue&, const TensorOrder&, const void*, const float*,
+                      bool, Bf16*);
 
 BiasGradient::BiasGradient(CudaQueue& queue, const TensorOrder& order)
     : queue_(queue),
@@ -60,7 +66,16 @@ BiasGradient::BiasGradient(CudaQueue& queue, const TensorOrder& order)
   MONSOON_CHECK(HasChannelsOutsideOrInside(order), "a block of 1 or C");
 }
 
-void BiasGradient::Sum(const float* dy) {
+void BiasGradient::Sum(const void* dy) {
+  if (order_.bf16) {
+    SumOf(static_cast<const Bf16*>(dy));
+  } else {
+    SumOf(static_cast<const float*>(dy));
+  }
+}
+
+template <typename Number>
+void BiasGradient::SumOf(const Number* dy) {
   const int64_t channels = order_.shape.channels;
   // Row r of channel c lies at r / run * run * C + c * run + r % run.
   const auto run = static_cast<uint32_t>(
@@ -78,7 +93,8 @@ void BiasGradient::Sum(const float* dy) {
     float sum = 0;
     for (uint32_t r = begin; r < end; ++r) {
       const uint32_t tensor = r / run;
-      sum += dy[(tensor * width + channel) * run + (r - tensor * run)];
+      sum += static_cast<float>(
+          dy[(tensor * width + channel) * run + (r - tensor * run)]);
     }
     partial[i] = sum;
   });

@@ -4,12 +4,13 @@
 // relies on what the Forward before it left: the filter as cuDNN wants it, x
 // where it was copied, and the winners of the windows.
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "base/status_macros.h"
 #include "cuda/launch.h"
+#include "models/bf16.h"
 #include "models/kernels/conv2d.h"
-#include "models/kernels/cuda/bf16.h"
 #include "models/kernels/cuda/channel_bias.h"
 #include "models/kernels/cuda/convolution.h"
 #include "models/kernels/cuda/tensor_order.h"
@@ -19,11 +20,10 @@ namespace {
 
 // y = the largest of sums + b in each window, max(y, 0) where `relu`; the
 // winner's place in the window goes to `winners`.
-template <typename Number>
+template <typename From, typename To>
 void PoolWithBias(CudaQueue& queue, const TensorOrder& whole,
                   const TensorOrder& pooled, int64_t pool, bool relu,
-                  const Number* sums, const float* b, float* y,
-                  int32_t* winners) {
+                  const From* sums, const float* b, To* y, int32_t* winners) {
   const Places from(whole), to(pooled);
   const auto size = static_cast<uint32_t>(pool);
   ForIndex(queue, pooled.size(), [=] MONSOON_ELEMENT_LAMBDA(int64_t i) {
@@ -41,16 +41,16 @@ void PoolWithBias(CudaQueue& queue, const TensorOrder& whole,
         winner = static_cast<int32_t>(k);
       }
     }
-    y[i] = relu && most <= 0 ? 0 : most;
+    y[i] = static_cast<To>(relu && most <= 0 ? 0 : most);
     winners[i] = winner;
   });
 }
 
 // Gives dY to the winners, 0 to all others.
-template <typename Number>
+template <typename From, typename To>
 void PayWinners(CudaQueue& queue, const TensorOrder& whole,
-                const TensorOrder& pooled, int64_t pool, const float* dy,
-                const int32_t* winners, Number* sums) {
+                const TensorOrder& pooled, int64_t pool, const From* dy,
+                const int32_t* winners, To* sums) {
   const Places to(whole), from(pooled);
   const auto size = static_cast<uint32_t>(pool);
   ForIndex(queue, whole.size(), [=] MONSOON_ELEMENT_LAMBDA(int64_t i) {
@@ -61,16 +61,19 @@ void PayWinners(CudaQueue& queue, const TensorOrder& whole,
     if (row < from.height && column < from.width) {
       const int64_t place = from.IndexOf({at.n, at.channel, row, column});
       const uint32_t k = at.row % size * size + at.column % size;
-      if (static_cast<uint32_t>(winners[place]) == k) gradient = dy[place];
+      if (static_cast<uint32_t>(winners[place]) == k) {
+        gradient = static_cast<float>(dy[place]);
+      }
     }
-    sums[i] = static_cast<Number>(gradient);
+    sums[i] = static_cast<To>(gradient);
   });
 }
 
-class CudaConv2d final : public Conv2dKernel {
+template <typename In, typename Out>
+class CudaConv2d final : public Conv2dKernelOf<In, Out> {
  public:
-  static absl::StatusOr<std::unique_ptr<Conv2dKernel>> Make(
-      const Spec& spec, DeviceQueue& queue) {
+  static absl::StatusOr<std::unique_ptr<Conv2dKernelOf<In, Out>>> Make(
+      const Conv2dSpec& spec, DeviceQueue& queue) {
     CudaQueue& cuda = CudaQueue::Of(queue);
     ASSIGN_OR_RETURN(auto convolution,
                      CudnnConvolution::Make({.batch = spec.batch,
@@ -90,16 +93,17 @@ class CudaConv2d final : public Conv2dKernel {
     return made;
   }
 
-  CudaConv2d(const Spec& spec, CudaQueue& queue,
+  CudaConv2d(const Conv2dSpec& spec, CudaQueue& queue,
              std::unique_ptr<CudnnConvolution> convolution)
       : queue_(queue),
         pool_(spec.pool),
         relu_(spec.relu),
         convolution_(std::move(convolution)),
         sums_order_(convolution_->y_order()),
-        y_order_{spec.batch, spec.pooled(), sums_order_.block},
-        x_(queue, {spec.batch, spec.in, spec.block}, convolution_->x_order()),
-        dx_(queue, {spec.batch, spec.in, spec.block}, convolution_->x_order()),
+        y_order_{spec.batch, spec.pooled(), sums_order_.block,
+                 std::is_same_v<Out, Bf16>},
+        x_(queue, OutsideOf(spec), convolution_->x_order()),
+        dx_(queue, OutsideOf(spec), convolution_->x_order()),
         bias_gradient_(queue, y_order_),
         sums_(HasSums() ? sums_order_.floats() : 0, queue),
         winners_(pool_ > 1 ? y_order_.size() : 0, queue) {}
@@ -107,8 +111,7 @@ class CudaConv2d final : public Conv2dKernel {
   int64_t output_block() const override { return y_order_.block; }
   std::string way() const override { return convolution_->way(); }
 
-  void Forward(const float* x, const float* w, const float* b,
-               float* y) override {
+  void Forward(const In* x, const float* w, const float* b, Out* y) override {
     convolution_->SetFilter(w);
     void* const sums = HasSums() ? static_cast<void*>(sums_.data()) : y;
     convolution_->Forward(x_.Read(x), sums);
@@ -123,9 +126,8 @@ class CudaConv2d final : public Conv2dKernel {
     }
   }
 
-  void Backward(const float* x, const float* y, const float*, float* dy,
-                float* dx, const TensorSink& dw,
-                const TensorSink& db) override {
+  void Backward(const In* x, const Out* y, const float*, Out* dy, In* dx,
+                const TensorSink& dw, const TensorSink& db) override {
     if (relu_) Mask(y, dy);
     bias_gradient_.Sum(dy);
     const void* const sums = GradientOfSums(dy);
@@ -140,19 +142,24 @@ class CudaConv2d final : public Conv2dKernel {
 
   // For kernels alone: they have to be public where CUDA's compiler reads them.
 
-  void Mask(const float* y, float* dy) {
+  void Mask(const Out* y, Out* dy) {
     ForIndex(queue_, y_order_.size(),
              [y, dy] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-               if (!(y[i] > 0)) dy[i] = 0;
+               if (!(static_cast<float>(y[i]) > 0)) dy[i] = Out(0.0f);
              });
   }
 
  private:
   // Whether cuDNN's sums lie anywhere but in y.
-  bool HasSums() const { return pool_ > 1 || sums_order_.bf16; }
+  bool HasSums() const {
+    return pool_ > 1 || sums_order_.bf16 != y_order_.bf16;
+  }
+  static TensorOrder OutsideOf(const Conv2dSpec& spec) {
+    return {spec.batch, spec.in, spec.block, std::is_same_v<In, Bf16>};
+  }
   int32_t* winners() { return reinterpret_cast<int32_t*>(winners_.data()); }
 
-  const void* GradientOfSums(const float* dy) {
+  const void* GradientOfSums(const Out* dy) {
     if (!HasSums()) return dy;
     if (pool_ == 1) {
       Convert(queue_, y_order_, dy, sums_order_, sums_.data());
@@ -177,7 +184,7 @@ class CudaConv2d final : public Conv2dKernel {
   Flat winners_;  // int32, like Y: the place in its window
 };
 
-const RegisterKernel<Conv2dKernel, CudaConv2d> kRegistered("cuda");
+const RegisterProducts<Conv2dKernelOf, CudaConv2d> kRegistered("cuda");
 
 }  // namespace
 }  // namespace monsoon

@@ -3,6 +3,7 @@
 // whose gradient of the input is what goes forward here. Backward relies on the
 // Forward before it, as in conv2d.cu.
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -14,10 +15,11 @@
 namespace monsoon {
 namespace {
 
-class CudaConvTranspose2d final : public ConvTranspose2dKernel {
+template <typename In, typename Out>
+class CudaConvTranspose2d final : public ConvTranspose2dKernelOf<In, Out> {
  public:
-  static absl::StatusOr<std::unique_ptr<ConvTranspose2dKernel>> Make(
-      const Spec& spec, DeviceQueue& queue) {
+  static absl::StatusOr<std::unique_ptr<ConvTranspose2dKernelOf<In, Out>>> Make(
+      const ConvTranspose2dSpec& spec, DeviceQueue& queue) {
     CudaQueue& cuda = CudaQueue::Of(queue);
     ASSIGN_OR_RETURN(auto convolution,
                      CudnnConvolution::Make({.batch = spec.batch,
@@ -35,30 +37,29 @@ class CudaConvTranspose2d final : public ConvTranspose2dKernel {
     return made;
   }
 
-  CudaConvTranspose2d(const Spec& spec, CudaQueue& queue,
+  CudaConvTranspose2d(const ConvTranspose2dSpec& spec, CudaQueue& queue,
                       std::unique_ptr<CudnnConvolution> convolution)
       : queue_(queue),
         convolution_(std::move(convolution)),
         sums_order_(convolution_->x_order()),
-        y_order_{spec.batch, spec.out, sums_order_.block},
-        x_(queue, {spec.batch, spec.in, spec.block}, convolution_->y_order()),
-        dx_(queue, {spec.batch, spec.in, spec.block}, convolution_->y_order()),
+        y_order_{spec.batch, spec.out, sums_order_.block,
+                 std::is_same_v<Out, Bf16>},
+        x_(queue, OutsideOf(spec), convolution_->y_order()),
+        dx_(queue, OutsideOf(spec), convolution_->y_order()),
         y_(queue, y_order_, sums_order_),
         bias_gradient_(queue, y_order_) {}
 
   int64_t output_block() const override { return y_order_.block; }
 
-  void Forward(const float* x, const float* w, const float* b,
-               float* y) override {
+  void Forward(const In* x, const float* w, const float* b, Out* y) override {
     convolution_->SetFilter(w);
     void* const sums = y_.Write(y);
     convolution_->BackwardData(x_.Read(x), sums);
     AddBias(queue_, sums_order_, sums, b, /*relu=*/false, y);
   }
 
-  void Backward(const float* x, const float*, const float*, const float* dy,
-                float* dx, const TensorSink& dw,
-                const TensorSink& db) override {
+  void Backward(const In* x, const Out*, const float*, const Out* dy, In* dx,
+                const TensorSink& dw, const TensorSink& db) override {
     bias_gradient_.Sum(dy);
     const void* const gradient = y_.Read(dy);
     convolution_->BackwardFilter(gradient, x_.Reread(x));
@@ -71,6 +72,10 @@ class CudaConvTranspose2d final : public ConvTranspose2dKernel {
   }
 
  private:
+  static TensorOrder OutsideOf(const ConvTranspose2dSpec& spec) {
+    return {spec.batch, spec.in, spec.block, std::is_same_v<In, Bf16>};
+  }
+
   CudaQueue& queue_;
   const std::unique_ptr<CudnnConvolution> convolution_;
   const TensorOrder sums_order_, y_order_;
@@ -78,8 +83,8 @@ class CudaConvTranspose2d final : public ConvTranspose2dKernel {
   BiasGradient bias_gradient_;
 };
 
-const RegisterKernel<ConvTranspose2dKernel, CudaConvTranspose2d> kRegistered(
-    "cuda");
+const RegisterProducts<ConvTranspose2dKernelOf, CudaConvTranspose2d>
+    kRegistered("cuda");
 
 }  // namespace
 }  // namespace monsoon

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense layers over cuBLASLt: bias and ReLU are part of the product, and so are
-// the sink's scale and beta. For bf16 X, W and dY are rounded once a step each;
-// the products read what was rounded, and write float32.
+// the sink's scale and beta. For bf16 the products read X, W and dY rounded,
+// the bias too where Y is bfloat16; what is bfloat16 in memory is read as it
+// lies, if its rows suit tensor cores.
+#include <type_traits>
+
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
-#include "models/kernels/cuda/bf16.h"
+#include "models/bf16.h"
 #include "models/kernels/cuda/device_array.h"
 #include "models/kernels/cuda/operands.h"
 #include "models/kernels/dense.h"
@@ -14,8 +17,8 @@ namespace {
 
 using Epilogue = CudaMatmul::Epilogue;
 
-// Rows of rounded matrices begin at multiples of this, 16 bytes: tensor cores
-// are fed by that much.
+// Rows of operands of bfloat16 begin at multiples of this, 16 bytes: tensor
+// cores are fed by that much.
 constexpr int64_t kAtOnce = 8;
 
 int64_t StrideOf(int64_t columns, Precision precision) {
@@ -23,22 +26,30 @@ int64_t StrideOf(int64_t columns, Precision precision) {
   return (columns + kAtOnce - 1) / kAtOnce * kAtOnce;
 }
 
+// Whether a product takes a matrix of such numbers as it lies.
+template <typename Number>
+bool IsOperand(int64_t columns, Precision precision) {
+  if (precision != Precision::kBf16) return true;
+  return std::is_same_v<Number, Bf16> && columns % kAtOnce == 0;
+}
+
 struct alignas(16) Eight {
   uint32_t pairs[kAtOnce / 2];
 };
 
-// `count` numbers, and zeros behind them. `aligned`: to 16 bytes.
-MONSOON_ELEMENT inline Eight RoundEight(const float* from, int64_t count,
-                                        bool aligned) {
-  float4 low = {}, high = {};
-  if (aligned && count >= kAtOnce) {
-    low = reinterpret_cast<const float4*>(from)[0];
-    high = reinterpret_cast<const float4*>(from)[1];
-  } else {
-    const auto at = [from, count](int i) { return i < count ? from[i] : 0; };
-    low = {at(0), at(1), at(2), at(3)};
-    high = {at(4), at(5), at(6), at(7)};
-  }
+// `count` numbers, and zeros behind them.
+template <typename Number>
+MONSOON_ELEMENT Eight RoundEight(const Number* from, int64_t count) {
+  const auto at = [from, count](int i) {
+    return uint32_t{Bf16(i < count ? static_cast<float>(from[i]) : 0).bits};
+  };
+  const auto pair = [at](int i) { return at(i) | at(i + 1) << 16; };
+  return {{pair(0), pair(2), pair(4), pair(6)}};
+}
+
+// The same of eight floats at a multiple of 16 bytes.
+MONSOON_ELEMENT inline Eight RoundEight(const float4* from) {
+  const float4 low = from[0], high = from[1];
   const auto pair = [](float first, float second) {
     return uint32_t{Bf16(first).bits} | uint32_t{Bf16(second).bits} << 16;
   };
@@ -48,37 +59,42 @@ MONSOON_ELEMENT inline Eight RoundEight(const float* from, int64_t count,
 
 // A matrix [rows, columns] as operand of a product: as it is, or rounded to
 // bfloat16 in memory of its own.
+template <typename Number>
 class Operand {
  public:
   Operand(int64_t rows, int64_t columns, Precision precision, CudaQueue& queue)
       : columns_(columns),
         stride_(StrideOf(columns, precision)),
         queue_(queue),
-        rounded_(precision == Precision::kBf16 ? rows * stride_ / kAtOnce : 0,
+        rounded_(IsOperand<Number>(columns, precision)
+                     ? 0
+                     : rows * stride_ / kAtOnce,
                  queue),
         groups_(rows * stride_ / kAtOnce) {}
 
   int64_t stride() const { return stride_; }
   // What the product takes for `matrix`; until the next call.
-  const void* Round(const float* matrix) {
+  const void* Round(const Number* matrix) {
     Eight* const to = rounded_.data();
     if (to == nullptr) return matrix;
-    const bool aligned =
-        columns_ % 4 == 0 && reinterpret_cast<uintptr_t>(matrix) % 16 == 0;
+    const bool aligned = std::is_same_v<Number, float> && columns_ % 4 == 0 &&
+                         reinterpret_cast<uintptr_t>(matrix) % 16 == 0;
     ForIndex(queue_, groups_,
              [matrix, to, aligned, columns = columns_,
               width = stride_ / kAtOnce] MONSOON_ELEMENT_LAMBDA(int64_t i) {
                const int64_t row = i / width;
                const int64_t first = (i - row * width) * kAtOnce;
-               to[i] = RoundEight(matrix + row * columns + first,
-                                  columns - first, aligned);
+               const Number* const from = matrix + row * columns + first;
+               to[i] = aligned && columns - first >= kAtOnce
+                           ? RoundEight(reinterpret_cast<const float4*>(from))
+                           : RoundEight(from, columns - first);
              });
     return to;
   }
   // As the last Round left it.
-  const void* Rounded(const float* matrix) {
-    return rounded_.data() == nullptr ? matrix
-                                      : static_cast<void*>(rounded_.data());
+  const void* Rounded(const Number* matrix) {
+    return rounded_.data() == nullptr ? static_cast<const void*>(matrix)
+                                      : rounded_.data();
   }
 
  private:
@@ -106,21 +122,23 @@ struct SinkOnGpu {
 
 // dY on its way into the products, in one pass: 0 where ReLU let no Y through,
 // rounded, summed by columns.
+template <typename Number>
 class OutputGradient {
  public:
-  OutputGradient(const DenseKernel::Spec& s, CudaQueue& queue)
+  OutputGradient(const DenseSpec& s, CudaQueue& queue)
       : s_(s),
         stride_(StrideOf(s.outputs, s.precision)),
         parts_((s.batch + kPartRows - 1) / kPartRows),
         queue_(queue),
-        rounded_(s.precision == Precision::kBf16 ? s.batch * stride_ : 0,
-                 queue),
+        rounded_(
+            IsOperand<Number>(s.outputs, s.precision) ? 0 : s.batch * stride_,
+            queue),
         partial_(parts_ > 1 ? parts_ * s.outputs : 0, queue) {}
 
   int64_t stride() const { return stride_; }
 
   // What the products take for dY, until the next call. Writes its column sums.
-  const void* Take(const float* y, float* dy, const TensorSink& db) {
+  const void* Take(const Number* y, Number* dy, const TensorSink& db) {
     const SinkOnGpu sink{db.into, db.scale, db.beta};
     SumParts(s_.relu ? y : nullptr, dy, sink);
     if (parts_ > 1) SumSums(sink);
@@ -129,7 +147,7 @@ class OutputGradient {
   }
 
   // `y` is null where nothing is masked.
-  void SumParts(const float* y, float* dy, const SinkOnGpu& sink) {
+  void SumParts(const Number* y, Number* dy, const SinkOnGpu& sink) {
     ForNeighbouringRows<ColumnSum>(
         queue_, parts_ * s_.outputs, kPartRows / kRowsAtOnce,
         [y, dy, rounded = rounded_.data(), batch = s_.batch,
@@ -144,8 +162,10 @@ class OutputGradient {
           float gradients[kRowsAtOnce], passed[kRowsAtOnce];
           for (int64_t r = 0; r < kRowsAtOnce; ++r) {
             const int64_t row = first + r < batch ? first + r : batch - 1;
-            gradients[r] = dy[row * outputs + column];
-            passed[r] = y == nullptr ? 1 : y[row * outputs + column];
+            gradients[r] = static_cast<float>(dy[row * outputs + column]);
+            passed[r] = y == nullptr
+                            ? 1
+                            : static_cast<float>(y[row * outputs + column]);
           }
           ColumnSum sum;
           for (int64_t r = 0; r < kRowsAtOnce && first + r < batch; ++r) {
@@ -155,7 +175,7 @@ class OutputGradient {
             if (rounded != nullptr) {
               rounded[(first + r) * stride + column] = Bf16(gradient);
             } else if (masked) {
-              dy[(first + r) * outputs + column] = 0;
+              dy[(first + r) * outputs + column] = Number(0.0f);
             }
           }
           return sum;
@@ -189,21 +209,23 @@ class OutputGradient {
   // large one enough parts to occupy a GPU.
   static constexpr int64_t kPartRows = 128;
 
-  const DenseKernel::Spec s_;
+  const DenseSpec s_;
   const int64_t stride_, parts_;
   CudaQueue& queue_;
   DeviceArray<Bf16> rounded_;
   DeviceArray<float> partial_;  // [parts, outputs]
 };
 
-class CudaDense final : public DenseKernel {
+template <typename In, typename Out>
+class CudaDense final : public DenseKernelOf<In, Out> {
  public:
-  CudaDense(const Spec& s, DeviceQueue& queue)
+  CudaDense(const DenseSpec& s, DeviceQueue& queue)
       : s_(s),
         queue_(CudaQueue::Of(queue)),
         x_(s.batch, s.inputs, s.precision, queue_),
         w_(s.outputs, s.inputs, s.precision, queue_),
         dy_(s, queue_),
+        bias_(kRoundsY ? s.outputs : 0, queue_),
         forward_({.rows = s.batch,
                   .columns = s.outputs,
                   .depth = s.inputs,
@@ -211,14 +233,16 @@ class CudaDense final : public DenseKernel {
                   .a_stride = x_.stride(),
                   .b_stride = w_.stride(),
                   .operands = OperandsOf(s.precision),
-                  .epilogue = s.relu ? Epilogue::kBiasRelu : Epilogue::kBias},
+                  .epilogue = s.relu ? Epilogue::kBiasRelu : Epilogue::kBias,
+                  .rounds_d = kRoundsY},
                  queue_),
         backward_x_({.rows = s.batch,
                      .columns = s.inputs,
                      .depth = s.outputs,
                      .a_stride = dy_.stride(),
                      .b_stride = w_.stride(),
-                     .operands = OperandsOf(s.precision)},
+                     .operands = OperandsOf(s.precision),
+                     .rounds_d = std::is_same_v<In, Bf16>},
                     queue_),
         backward_w_({.rows = s.outputs,
                      .columns = s.inputs,
@@ -229,8 +253,8 @@ class CudaDense final : public DenseKernel {
                      .operands = OperandsOf(s.precision)},
                     queue_) {}
 
-  static absl::StatusOr<std::unique_ptr<DenseKernel>> Make(const Spec& spec,
-                                                           DeviceQueue& queue) {
+  static absl::StatusOr<std::unique_ptr<DenseKernelOf<In, Out>>> Make(
+      const DenseSpec& spec, DeviceQueue& queue) {
     auto made = std::make_unique<CudaDense>(spec, queue);
     if (!queue.status().ok()) return queue.status();
     return made;
@@ -238,14 +262,12 @@ class CudaDense final : public DenseKernel {
 
   std::string way() const override { return "cublaslt"; }
 
-  void Forward(const float* x, const float* w, const float* b,
-               float* y) override {
-    forward_.Run(x_.Round(x), w_.Round(w), y, 1, 0, b);
+  void Forward(const In* x, const float* w, const float* b, Out* y) override {
+    forward_.Run(x_.Round(x), w_.Round(w), y, 1, 0, RoundBias(b));
   }
 
-  void Backward(const float* x, const float* y, const float* w, float* dy,
-                float* dx, const TensorSink& dw,
-                const TensorSink& db) override {
+  void Backward(const In* x, const Out* y, const float* w, Out* dy, In* dx,
+                const TensorSink& dw, const TensorSink& db) override {
     const void* const gradient = dy_.Take(y, dy, db);
     // The sink may be the weights themselves.
     if (dx != nullptr) backward_x_.Run(gradient, w_.Rounded(w), dx);
@@ -254,15 +276,29 @@ class CudaDense final : public DenseKernel {
     db.HandOn(0, db.into, s_.outputs);
   }
 
+  // What the product adds to bfloat16 is bfloat16. Public because a device
+  // function cannot lie in a private one.
+  const void* RoundBias(const float* b) {
+    Bf16* const to = bias_.data();
+    if (to == nullptr) return b;
+    ForIndex(queue_, s_.outputs,
+             [b, to] MONSOON_ELEMENT_LAMBDA(int64_t i) { to[i] = Bf16(b[i]); });
+    return to;
+  }
+
  private:
-  const Spec s_;
+  static constexpr bool kRoundsY = std::is_same_v<Out, Bf16>;
+
+  const DenseSpec s_;
   CudaQueue& queue_;
-  Operand x_, w_;
-  OutputGradient dy_;
+  Operand<In> x_;
+  Operand<float> w_;
+  OutputGradient<Out> dy_;
+  DeviceArray<Bf16> bias_;
   CudaMatmul forward_, backward_x_, backward_w_;
 };
 
-const RegisterKernel<DenseKernel, CudaDense> kRegistered("cuda");
+const RegisterProducts<DenseKernelOf, CudaDense> kRegistered("cuda");
 
 }  // namespace
 }  // namespace monsoon

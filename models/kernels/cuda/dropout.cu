@@ -8,15 +8,16 @@
 namespace monsoon {
 namespace {
 
-class CudaDropout final : public DropoutKernel {
+template <typename Number>
+class CudaDropout final : public DropoutKernelOf<Number> {
  public:
-  CudaDropout(const Spec& spec, DeviceQueue& queue)
+  CudaDropout(const DropoutSpec& spec, DeviceQueue& queue)
       : size_(spec.size),
         threshold_(static_cast<uint32_t>(std::ldexp(spec.rate, 32))),
         factor_(static_cast<float>(1 / (1 - spec.rate))),
         queue_(CudaQueue::Of(queue)) {}
 
-  void Apply(uint64_t key, const float* from, float* to) override {
+  void Apply(uint64_t key, const Number* from, Number* to) override {
     const auto low = static_cast<uint32_t>(key);
     const auto high = static_cast<uint32_t>(key >> 32);
     const uint32_t threshold = threshold_;
@@ -24,8 +25,9 @@ class CudaDropout final : public DropoutKernel {
     ForIndex(queue_, size_,
              [low, high, threshold, factor, from,
               to] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-               to[i] = DropoutDraw(i, low, high) >= threshold ? from[i] * factor
-                                                              : 0;
+               const bool stays = DropoutDraw(i, low, high) >= threshold;
+               const float value = static_cast<float>(from[i]);
+               to[i] = static_cast<Number>(stays ? value * factor : 0);
              });
   }
 
@@ -36,7 +38,7 @@ class CudaDropout final : public DropoutKernel {
   CudaQueue& queue_;
 };
 
-const RegisterKernel<DropoutKernel, CudaDropout> kRegistered("cuda");
+const RegisterKernels<DropoutKernelOf, CudaDropout> kRegistered("cuda");
 
 }  // namespace
 }  // namespace monsoon

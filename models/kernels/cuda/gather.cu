@@ -19,7 +19,19 @@ class CudaGather final : public GatherKernel {
       : s_(spec), queue_(CudaQueue::Of(queue)) {}
 
   void Run(const uint8_t* images, const uint8_t* labels, const int64_t* rows,
-           float* x, int32_t* y) override {
+           void* x, int32_t* y) override {
+    if (s_.type == DataType::kBf16) {
+      RunTo(images, labels, rows, static_cast<Bf16*>(x), y);
+    } else {
+      RunTo(images, labels, rows, static_cast<float*>(x), y);
+    }
+  }
+
+  // These are public because a device function cannot lie in a private one.
+
+  template <typename Number>
+  void RunTo(const uint8_t* images, const uint8_t* labels, const int64_t* rows,
+             Number* x, int32_t* y) {
     if (s_.example_size % 4 == 0) {
       RunInFours(images, labels, rows, x, y);
       return;
@@ -30,15 +42,16 @@ class CudaGather final : public GatherKernel {
          size = Divisor(s_.example_size)] MONSOON_ELEMENT_LAMBDA(int64_t i) {
           const auto at = size(i);
           const int64_t row = rows[at.quotient];
-          x[i] = Brightness(images[row * size.value() + at.remainder]);
+          x[i] = static_cast<Number>(
+              Brightness(images[row * size.value() + at.remainder]));
           if (at.remainder == 0) y[at.quotient] = labels[row];
         });
   }
 
-  // Four bytes to a thread. Public because a device function cannot lie in a
-  // private one.
+  // Four bytes to a thread.
+  template <typename Number>
   void RunInFours(const uint8_t* images, const uint8_t* labels,
-                  const int64_t* rows, float* x, int32_t* y) {
+                  const int64_t* rows, Number* x, int32_t* y) {
     ForIndex(queue_, s_.batch * s_.example_size / 4,
              [images, labels, rows, x, y,
               fours = Divisor(s_.example_size /
@@ -51,7 +64,8 @@ class CudaGather final : public GatherKernel {
                           images + (row * fours.value() + at.remainder) * 4, 4),
                       sizeof bytes);
                for (int k = 0; k < 4; ++k) {
-                 x[i * 4 + k] = Brightness(bytes >> (8 * k) & 255);
+                 x[i * 4 + k] =
+                     static_cast<Number>(Brightness(bytes >> (8 * k) & 255));
                }
                if (at.remainder == 0) y[at.quotient] = labels[row];
              });

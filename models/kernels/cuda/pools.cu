@@ -17,9 +17,10 @@ struct FloatSum {
   MONSOON_ELEMENT void Add(float other) { value += other; }
 };
 
-class CudaAveragePool final : public AveragePoolKernel {
+template <typename Number>
+class CudaAveragePool final : public AveragePoolKernelOf<Number> {
  public:
-  CudaAveragePool(const Spec& s, DeviceQueue& queue)
+  CudaAveragePool(const AveragePoolSpec& s, DeviceQueue& queue)
       : s_(s),
         in_(s.in.height, s.in.width, s.block),
         out_(s.in.height / s.height, s.in.width / s.width, s.block),
@@ -28,7 +29,7 @@ class CudaAveragePool final : public AveragePoolKernel {
         share_(1 / static_cast<float>(s.height * s.width)),
         queue_(CudaQueue::Of(queue)) {}
 
-  void Forward(const float* x, float* y) override {
+  void Forward(const Number* x, Number* y) override {
     if (s_.height * s_.width > kSmallWindow) {
       ForwardLarge(x, y);
       return;
@@ -38,49 +39,53 @@ class CudaAveragePool final : public AveragePoolKernel {
               share = share_, line = s_.in.width * s_.block,
               block = s_.block] MONSOON_ELEMENT_LAMBDA(int64_t i) {
                const auto [plane, row, column, lane] = out.Of(i);
-               const float* window =
+               const Number* window =
                    x + in.At({plane, row * height, column * width, lane});
                float sum = 0;
                for (int64_t h = 0; h < height; ++h) {
                  for (int64_t w = 0; w < width; ++w) {
-                   sum += window[h * line + w * block];
+                   sum += static_cast<float>(window[h * line + w * block]);
                  }
                }
-               y[i] = sum * share;
+               y[i] = static_cast<Number>(sum * share);
              });
   }
 
-  void Backward(const float* dy, float* dx) override {
-    ForIndex(queue_, s_.batch * s_.in.size(),
-             [dy, dx, in = in_, out = out_, height = Divisor(s_.height),
-              width = Divisor(s_.width), rows = s_.in.height / s_.height,
-              columns = s_.in.width / s_.width,
-              share = share_] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-               const auto place = in.Of(i);
-               const int64_t row = height(place.row).quotient;
-               const int64_t column = width(place.column).quotient;
-               dx[i] =
-                   row < rows && column < columns
-                       ? dy[out.At({place.plane, row, column, place.lane})] *
-                             share
-                       : 0;
-             });
+  void Backward(const Number* dy, Number* dx) override {
+    ForIndex(
+        queue_, s_.batch * s_.in.size(),
+        [dy, dx, in = in_, out = out_, height = Divisor(s_.height),
+         width = Divisor(s_.width), rows = s_.in.height / s_.height,
+         columns = s_.in.width / s_.width,
+         share = share_] MONSOON_ELEMENT_LAMBDA(int64_t i) {
+          const auto place = in.Of(i);
+          const int64_t row = height(place.row).quotient;
+          const int64_t column = width(place.column).quotient;
+          float gradient = 0;
+          // Else it belongs to no window.
+          if (row < rows && column < columns) {
+            const int64_t at = out.At({place.plane, row, column, place.lane});
+            gradient = static_cast<float>(dy[at]) * share;
+          }
+          dx[i] = static_cast<Number>(gradient);
+        });
   }
 
   // Public because a device function cannot lie in a private one.
-  void ForwardLarge(const float* x, float* y) {
+  void ForwardLarge(const Number* x, Number* y) {
     const auto term =
         [x, in = in_, out = out_, height = s_.height,
          width = Divisor(s_.width)] MONSOON_ELEMENT_LAMBDA(int64_t output,
                                                            int64_t i) {
           const auto [plane, row, column, lane] = out.Of(output);
           const auto at = width(i);
-          return x[in.At({plane, row * height + at.quotient,
-                          column * width.value() + at.remainder, lane})];
+          return static_cast<float>(
+              x[in.At({plane, row * height + at.quotient,
+                       column * width.value() + at.remainder, lane})]);
         };
     const auto done = [y, share = share_] MONSOON_ELEMENT_LAMBDA(
                           int64_t output, const FloatSum& sum) {
-      y[output] = sum.value * share;
+      y[output] = static_cast<Number>(sum.value * share);
     };
     const int64_t window = s_.height * s_.width;
     if (s_.block == 1) {
@@ -91,16 +96,17 @@ class CudaAveragePool final : public AveragePoolKernel {
   }
 
  private:
-  const Spec s_;
+  const AveragePoolSpec s_;
   const PlaneOrder in_, out_;
   const int64_t outputs_;
   const float share_;
   CudaQueue& queue_;
 };
 
-class CudaMaxPool final : public MaxPoolKernel {
+template <typename Number>
+class CudaMaxPool final : public MaxPoolKernelOf<Number> {
  public:
-  CudaMaxPool(const Spec& s, DeviceQueue& queue)
+  CudaMaxPool(const MaxPoolSpec& s, DeviceQueue& queue)
       : s_(s),
         in_(s.in.height, s.in.width, s.block),
         out_(s.in.height / s.size, s.in.width / s.size, s.block),
@@ -109,36 +115,37 @@ class CudaMaxPool final : public MaxPoolKernel {
         queue_(CudaQueue::Of(queue)),
         winner_(outputs_, queue) {}
 
-  void Forward(const float* x, float* y) override {
+  void Forward(const Number* x, Number* y) override {
     ForIndex(queue_, outputs_,
              [x, y, winner = winner_.data(), in = in_, out = out_,
               size = s_.size, line = s_.in.width * s_.block,
               block = s_.block] MONSOON_ELEMENT_LAMBDA(int64_t i) {
                const auto [plane, row, column, lane] = out.Of(i);
-               const float* window =
+               const Number* window =
                    x + in.At({plane, row * size, column * size, lane});
-               float best = window[0];
+               float best = static_cast<float>(window[0]);
                int32_t place = 0, k = 0;
                for (int64_t h = 0; h < size; ++h) {
                  for (int64_t w = 0; w < size; ++w, ++k) {
-                   const float candidate = window[h * line + w * block];
+                   const float candidate =
+                       static_cast<float>(window[h * line + w * block]);
                    if (candidate > best) {
                      best = candidate;
                      place = k;
                    }
                  }
                }
-               y[i] = best;
+               y[i] = static_cast<Number>(best);
                winner[i] = place;
              });
   }
 
-  void Backward(const float* dy, float* dx) override {
+  void Backward(const Number* dy, Number* dx) override {
     const bool drops_edges =
         s_.in.height % s_.size != 0 || s_.in.width % s_.size != 0;
     if (drops_edges) {
-      queue_.Zero(dx,
-                  static_cast<size_t>(s_.batch * s_.in.size()) * sizeof(float));
+      queue_.Zero(
+          dx, static_cast<size_t>(s_.batch * s_.in.size()) * sizeof(Number));
     }
     ForIndex(
         queue_, outputs_,
@@ -146,28 +153,29 @@ class CudaMaxPool final : public MaxPoolKernel {
          line = s_.in.width * s_.block,
          block = s_.block] MONSOON_ELEMENT_LAMBDA(int64_t i) {
           const auto [plane, row, column, lane] = out.Of(i);
-          float* window = dx + in.At({plane, row * size, column * size, lane});
-          const float gradient = dy[i];
+          Number* window = dx + in.At({plane, row * size, column * size, lane});
+          const Number gradient = dy[i];
           const int32_t place = winner[i];
           int32_t k = 0;
           for (int64_t h = 0; h < size; ++h) {
             for (int64_t w = 0; w < size; ++w, ++k) {
-              window[h * line + w * block] = k == place ? gradient : 0;
+              window[h * line + w * block] =
+                  k == place ? gradient : Number(0.0f);
             }
           }
         });
   }
 
  private:
-  const Spec s_;
+  const MaxPoolSpec s_;
   const PlaneOrder in_, out_;
   const int64_t outputs_;
   CudaQueue& queue_;
   DeviceArray<int32_t> winner_;  // like Y: the place in its window
 };
 
-const RegisterKernel<AveragePoolKernel, CudaAveragePool> kAverage("cuda");
-const RegisterKernel<MaxPoolKernel, CudaMaxPool> kMax("cuda");
+const RegisterKernels<AveragePoolKernelOf, CudaAveragePool> kAverage("cuda");
+const RegisterKernels<MaxPoolKernelOf, CudaMaxPool> kMax("cuda");
 
 }  // namespace
 }  // namespace monsoon

@@ -5,20 +5,21 @@
 namespace monsoon {
 namespace {
 
-class CudaRelu final : public ReluKernel {
+template <typename Number>
+class CudaRelu final : public ReluKernelOf<Number> {
  public:
-  CudaRelu(const Spec& spec, DeviceQueue& queue)
+  CudaRelu(const ReluSpec& spec, DeviceQueue& queue)
       : size_(spec.size), queue_(CudaQueue::Of(queue)) {}
 
-  void Forward(const float* x, float* y) override {
+  void Forward(const Number* x, Number* y) override {
     ForIndex(queue_, size_, [x, y] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-      y[i] = x[i] > 0 ? x[i] : 0;
+      y[i] = static_cast<float>(x[i]) > 0 ? x[i] : Number(0.0f);
     });
   }
 
-  void Backward(const float* y, const float* dy, float* dx) override {
+  void Backward(const Number* y, const Number* dy, Number* dx) override {
     ForIndex(queue_, size_, [y, dy, dx] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-      dx[i] = y[i] > 0 ? dy[i] : 0;
+      dx[i] = static_cast<float>(y[i]) > 0 ? dy[i] : Number(0.0f);
     });
   }
 
@@ -27,7 +28,7 @@ class CudaRelu final : public ReluKernel {
   CudaQueue& queue_;
 };
 
-const RegisterKernel<ReluKernel, CudaRelu> kRegistered("cuda");
+const RegisterKernels<ReluKernelOf, CudaRelu> kRegistered("cuda");
 
 }  // namespace
 }  // namespace monsoon

@@ -32,9 +32,10 @@ struct Largest {
   }
 };
 
-class CudaSoftmax final : public SoftmaxKernel {
+template <typename Number>
+class CudaSoftmax final : public SoftmaxKernelOf<Number> {
  public:
-  CudaSoftmax(const Spec& s, DeviceQueue& queue)
+  CudaSoftmax(const SoftmaxSpec& s, DeviceQueue& queue)
       : channels_(s.shape.channels),
         pixels_(s.batch * s.shape.height * s.shape.width),
         by_rows_(channels_ > kFewChannels &&
@@ -44,7 +45,7 @@ class CudaSoftmax final : public SoftmaxKernel {
         largest_(by_rows_ ? pixels_ : 0, queue),
         sums_(by_rows_ ? pixels_ : 0, queue) {}
 
-  void Forward(const float* x, float* y) override {
+  void Forward(const Number* x, Number* y) override {
     if (by_rows_) {
       ForwardRows(x, y);
       return;
@@ -53,26 +54,27 @@ class CudaSoftmax final : public SoftmaxKernel {
              [x, y, order = order_,
               channels = channels_] MONSOON_ELEMENT_LAMBDA(int64_t pixel) {
                const ChannelWalk first = order.Walk(pixel);
-               float largest = x[first.at];
+               float largest = static_cast<float>(x[first.at]);
                ChannelWalk walk = first;
                for (int64_t c = 0; c < channels; ++c, walk.Next()) {
-                 if (x[walk.at] > largest) largest = x[walk.at];
+                 const float logit = static_cast<float>(x[walk.at]);
+                 if (logit > largest) largest = logit;
                }
                float sum = 0;
                walk = first;
                for (int64_t c = 0; c < channels; ++c, walk.Next()) {
-                 const float power = expf(x[walk.at] - largest);
-                 y[walk.at] = power;
-                 sum += power;
+                 sum += expf(static_cast<float>(x[walk.at]) - largest);
                }
+               // Powers once more: kept in y they would be rounded.
                walk = first;
                for (int64_t c = 0; c < channels; ++c, walk.Next()) {
-                 y[walk.at] /= sum;
+                 const float logit = static_cast<float>(x[walk.at]);
+                 y[walk.at] = static_cast<Number>(expf(logit - largest) / sum);
                }
              });
   }
 
-  void Backward(const float* y, const float* dy, float* dx) override {
+  void Backward(const Number* y, const Number* dy, Number* dx) override {
     if (by_rows_) {
       BackwardRows(y, dy, dx);
       return;
@@ -84,11 +86,14 @@ class CudaSoftmax final : public SoftmaxKernel {
                float mean = 0;
                ChannelWalk walk = first;
                for (int64_t c = 0; c < channels; ++c, walk.Next()) {
-                 mean += y[walk.at] * dy[walk.at];
+                 mean += static_cast<float>(y[walk.at]) *
+                         static_cast<float>(dy[walk.at]);
                }
                walk = first;
                for (int64_t c = 0; c < channels; ++c, walk.Next()) {
-                 dx[walk.at] = y[walk.at] * (dy[walk.at] - mean);
+                 const float rest = static_cast<float>(dy[walk.at]) - mean;
+                 dx[walk.at] =
+                     static_cast<Number>(static_cast<float>(y[walk.at]) * rest);
                }
              });
   }
@@ -96,42 +101,46 @@ class CudaSoftmax final : public SoftmaxKernel {
   // These are public because a device function cannot lie in a private one.
 
   // Here a pixel's channels are a row of memory.
-  void ForwardRows(const float* x, float* y) {
+  void ForwardRows(const Number* x, Number* y) {
     float* const largest = largest_.data();
     float* const sums = sums_.data();
     const int64_t channels = channels_;
     ForRows<Largest>(
         queue_, pixels_, channels,
         [x, channels] MONSOON_ELEMENT_LAMBDA(int64_t pixel, int64_t c) {
-          return x[pixel * channels + c];
+          return static_cast<float>(x[pixel * channels + c]);
         },
         [largest] MONSOON_ELEMENT_LAMBDA(int64_t pixel, const Largest& all) {
           largest[pixel] = all.value;
         });
     ForRows<FloatSum>(
         queue_, pixels_, channels,
-        [x, y, largest, channels] MONSOON_ELEMENT_LAMBDA(int64_t pixel,
-                                                         int64_t c) {
+        [x, largest, channels] MONSOON_ELEMENT_LAMBDA(int64_t pixel,
+                                                      int64_t c) {
           const int64_t at = pixel * channels + c;
-          const float power = expf(x[at] - largest[pixel]);
-          y[at] = power;
-          return power;
+          return expf(static_cast<float>(x[at]) - largest[pixel]);
         },
         [sums] MONSOON_ELEMENT_LAMBDA(int64_t pixel, const FloatSum& sum) {
           sums[pixel] = sum.value;
         });
-    ForIndex(queue_, pixels_ * channels,
-             [y, sums, by_channels = Divisor(channels)] MONSOON_ELEMENT_LAMBDA(
-                 int64_t i) { y[i] /= sums[by_channels(i).quotient]; });
+    ForIndex(
+        queue_, pixels_ * channels,
+        [x, y, largest, sums,
+         by_channels = Divisor(channels)] MONSOON_ELEMENT_LAMBDA(int64_t i) {
+          const int64_t pixel = by_channels(i).quotient;
+          const float power = expf(static_cast<float>(x[i]) - largest[pixel]);
+          y[i] = static_cast<Number>(power / sums[pixel]);
+        });
   }
 
-  void BackwardRows(const float* y, const float* dy, float* dx) {
+  void BackwardRows(const Number* y, const Number* dy, Number* dx) {
     float* const means = sums_.data();
     const int64_t channels = channels_;
     ForRows<FloatSum>(
         queue_, pixels_, channels,
         [y, dy, channels] MONSOON_ELEMENT_LAMBDA(int64_t pixel, int64_t c) {
-          return y[pixel * channels + c] * dy[pixel * channels + c];
+          const int64_t at = pixel * channels + c;
+          return static_cast<float>(y[at]) * static_cast<float>(dy[at]);
         },
         [means] MONSOON_ELEMENT_LAMBDA(int64_t pixel, const FloatSum& sum) {
           means[pixel] = sum.value;
@@ -140,7 +149,9 @@ class CudaSoftmax final : public SoftmaxKernel {
         queue_, pixels_ * channels,
         [y, dy, dx, means,
          by_channels = Divisor(channels)] MONSOON_ELEMENT_LAMBDA(int64_t i) {
-          dx[i] = y[i] * (dy[i] - means[by_channels(i).quotient]);
+          const float rest =
+              static_cast<float>(dy[i]) - means[by_channels(i).quotient];
+          dx[i] = static_cast<Number>(static_cast<float>(y[i]) * rest);
         });
   }
 
@@ -278,7 +289,7 @@ class CudaSoftmaxCrossEntropy final : public SoftmaxCrossEntropyKernel {
   DeviceArray<Score> scores_;  // of parts, where they are several
 };
 
-const RegisterKernel<SoftmaxKernel, CudaSoftmax> kSoftmax("cuda");
+const RegisterKernels<SoftmaxKernelOf, CudaSoftmax> kSoftmax("cuda");
 const RegisterKernel<SoftmaxCrossEntropyKernel, CudaSoftmaxCrossEntropy> kLoss(
     "cuda");
 

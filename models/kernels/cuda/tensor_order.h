@@ -25,6 +25,10 @@ struct TensorOrder {
   bool IsOrderedLike(const TensorOrder& other) const {
     return block == other.block || shape.height * shape.width == 1;
   }
+  // Whether one may be read as the other.
+  bool IsLike(const TensorOrder& other) const {
+    return IsOrderedLike(other) && bf16 == other.bf16;
+  }
   bool operator==(const TensorOrder&) const = default;
 };
 
@@ -63,9 +67,8 @@ struct Places {
 void Convert(CudaQueue& queue, const TensorOrder& from, const void* source,
              const TensorOrder& to, void* target);
 
-// A tensor that callers keep in one way, float32, and a library wants in
-// another: the same memory where the two agree, else a copy in memory of our
-// own.
+// A tensor that callers keep in one way and a library wants in another: the
+// same memory where the two agree, else a copy in memory of our own.
 class TensorBridge {
  public:
   TensorBridge(CudaQueue& queue, const TensorOrder& outside,
@@ -73,24 +76,20 @@ class TensorBridge {
       : queue_(queue),
         outside_(outside),
         inside_(inside),
-        same_(outside.IsOrderedLike(inside) && !inside.bf16),
+        same_(outside.IsLike(inside)),
         copy_(same_ ? 0 : inside.floats(), queue) {}
 
   // `data` as the library wants to read it.
-  const void* Read(const float* data) {
+  const void* Read(const void* data) {
     if (same_) return data;
     Convert(queue_, outside_, data, inside_, copy_.data());
     return copy_.data();
   }
   // The same once more: what was read last.
-  const void* Reread(const float* data) {
-    return same_ ? static_cast<const void*>(data) : copy_.data();
-  }
+  const void* Reread(const void* data) { return same_ ? data : copy_.data(); }
   // Where the library shall write; Finish brings it to `data`.
-  void* Write(float* data) {
-    return same_ ? static_cast<void*>(data) : copy_.data();
-  }
-  void Finish(float* data) {
+  void* Write(void* data) { return same_ ? data : copy_.data(); }
+  void Finish(void* data) {
     if (!same_) Convert(queue_, inside_, copy_.data(), outside_, data);
   }
 

@@ -45,9 +45,10 @@ struct Side {
       : Side(values, Uses(values, size, scale), queue) {}
 };
 
-class CudaUpsample final : public UpsampleKernel {
+template <typename Number>
+class CudaUpsample final : public UpsampleKernelOf<Number> {
  public:
-  CudaUpsample(const Spec& s, DeviceQueue& queue)
+  CudaUpsample(const UpsampleSpec& s, DeviceQueue& queue)
       : s_(s),
         in_(s.in.height, s.in.width, s.block),
         out_(s.in.height * s.scale, s.in.width * s.scale, s.block),
@@ -57,7 +58,7 @@ class CudaUpsample final : public UpsampleKernel {
         columns_(TapsOf(s.in.width, s.scale, s.bilinear), s.in.width, s.scale,
                  queue) {}
 
-  void Forward(const float* x, float* y) override {
+  void Forward(const Number* x, Number* y) override {
     ForIndex(
         queue_, s_.batch * s_.in.size() * s_.scale * s_.scale,
         [x, y, in = in_, out = out_, rows = rows_.taps.data(),
@@ -69,16 +70,16 @@ class CudaUpsample final : public UpsampleKernel {
             const Tap row = rows[place.row * count + h];
             for (int w = 0; w < count; ++w) {
               const Tap column = columns[place.column * count + w];
-              sum +=
-                  row.weight * column.weight *
-                  x[in.At({place.plane, row.index, column.index, place.lane})];
+              const int64_t at =
+                  in.At({place.plane, row.index, column.index, place.lane});
+              sum += row.weight * column.weight * static_cast<float>(x[at]);
             }
           }
-          y[i] = sum;
+          y[i] = static_cast<Number>(sum);
         });
   }
 
-  void Backward(const float* dy, float* dx) override {
+  void Backward(const Number* dy, Number* dx) override {
     ForIndex(
         queue_, s_.batch * s_.in.size(),
         [dy, dx, in = in_, out = out_, rows = rows_.uses.data(),
@@ -93,23 +94,23 @@ class CudaUpsample final : public UpsampleKernel {
             const Tap row = rows[h];
             for (int32_t w = column_begin[place.column]; w < column_end; ++w) {
               const Tap column = columns[w];
-              sum += row.weight * column.weight *
-                     dy[out.At(
-                         {place.plane, row.index, column.index, place.lane})];
+              const int64_t at =
+                  out.At({place.plane, row.index, column.index, place.lane});
+              sum += row.weight * column.weight * static_cast<float>(dy[at]);
             }
           }
-          dx[i] = sum;
+          dx[i] = static_cast<Number>(sum);
         });
   }
 
  private:
-  const Spec s_;
+  const UpsampleSpec s_;
   const PlaneOrder in_, out_;
   CudaQueue& queue_;
   Side rows_, columns_;
 };
 
-const RegisterKernel<UpsampleKernel, CudaUpsample> kRegistered("cuda");
+const RegisterKernels<UpsampleKernelOf, CudaUpsample> kRegistered("cuda");
 
 }  // namespace
 }  // namespace monsoon

@@ -26,7 +26,7 @@ struct Operation {
   cublasComputeType_t compute;
   cublasOperation_t transpose_a = CUBLAS_OP_N, transpose_b = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-  const float* bias = nullptr;
+  const void* bias = nullptr;  // of D's type
 };
 
 struct Preference {
@@ -111,10 +111,7 @@ struct Product {
     }
     if (a_layout.type != b_layout.type) return false;
     if (a_layout.type == CUDA_R_32F) return d_layout.type == CUDA_R_32F;
-    // The bias has D's type, and we know of float32 alone.
-    const bool has_bias = operation.epilogue & CUBLASLT_EPILOGUE_BIAS;
-    return operation.compute == CUBLAS_COMPUTE_32F &&
-           (d_layout.type == CUDA_R_32F || !has_bias);
+    return operation.compute == CUBLAS_COMPUTE_32F;
   }
   // Of all that an algorithm is chosen for.
   uint64_t Fingerprint() const {
@@ -179,7 +176,9 @@ struct Product {
     float value = alpha * sum;
     // Not read with beta 0.
     if (beta != 0) value += beta * Load(d, d_layout.type, at);
-    if (operation.epilogue & CUBLASLT_EPILOGUE_BIAS) value += operation.bias[i];
+    if (operation.epilogue & CUBLASLT_EPILOGUE_BIAS) {
+      value += Load(operation.bias, d_layout.type, static_cast<int64_t>(i));
+    }
     if (operation.epilogue & CUBLASLT_EPILOGUE_RELU) {
       value = value > 0 ? value : 0;
     }
