@@ -6,8 +6,8 @@
 
 #include "base/element.h"
 #include "cuda/cuda.h"
-#include "models/elements.h"
 #include "tests/worker/coded_cluster.h"
+#include "trainers/elements.h"
 
 namespace monsoon {
 namespace {
@@ -46,8 +46,8 @@ TEST_CASE("A GPU's link pushes and gets what the host's does", "[cuda]") {
     Fill(random, update);
     update_there.CopyFrom(update);
     // Not done when the exchange begins.
-    ForEach(AddTo{}, update_there, update_there);
-    ForEach(AddTo{}, update, update);
+    ForEach(AddUpdate{}, update_there, update_there);
+    ForEach(AddUpdate{}, update, update);
     if (i % 3 == 2) {
       REQUIRE(host.links[0]->Push(update) == absl::OkStatus());
       REQUIRE(link.Push(update_there) == absl::OkStatus());
@@ -58,9 +58,9 @@ TEST_CASE("A GPU's link pushes and gets what the host's does", "[cuda]") {
       REQUIRE(link.PushPull(update_there, reply_there) == absl::OkStatus());
     }
     // The next work needs no wait, neither does the update's memory.
-    ForEach(AddTo{}, reply_there, update_there);
-    ForEach(AddTo{}, reply, update);
-    ForEach(AddTo{}, update_there, update_there);
+    ForEach(AddUpdate{}, reply_there, update_there);
+    ForEach(AddUpdate{}, reply, update);
+    ForEach(AddUpdate{}, update_there, update_there);
     CheckSame(reply_there, reply);
   }
   CheckSame(gpu.Center(), host.Center());
