@@ -86,8 +86,7 @@ int DeviceBatchSource::Next() {
   return slot.count;
 }
 
-void DeviceBatchSource::GatherTo(const Slot& slot,
-                                 absl::Span<const int64_t> rows) {
+void DeviceBatchSource::GatherTo(Slot& slot, absl::Span<const int64_t> rows) {
   auto* const labels = reinterpret_cast<int32_t*>(slot.labels.data());
   if (model_.input_type() == DataType::kFloat32) {
     Gather(dataset_, rows, slot.input.data(), labels);

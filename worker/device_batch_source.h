@@ -68,7 +68,7 @@ class DeviceBatchSource final : public GradientSource {
   absl::Status PlaceDataset();
   void MakeSlots();
   // The processor gathers a batch.
-  void GatherTo(const Slot& slot, absl::Span<const int64_t> rows);
+  void GatherTo(Slot& slot, absl::Span<const int64_t> rows);
   // The batch comes to the device, or what it is gathered by.
   void Send(const Slot& slot);
   // The losses of a slot that has passed, which is free then.
