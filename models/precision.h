@@ -10,7 +10,8 @@
 namespace monsoon {
 
 // What the operands of a model's products are rounded to. Parameters, their
-// gradients, sums and everything between the products stay float32.
+// gradients and sums stay float32, and on the processor everything between the
+// products; on a device of kBf16 that is bfloat16 (ValueTypes in program.h).
 enum class Precision {
   kFp32,
   // Mixed precision (Micikevicius et al. 2018, arXiv:1710.03740; for bfloat16

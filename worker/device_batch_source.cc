@@ -56,12 +56,17 @@ absl::Status DeviceBatchSource::PlaceDataset() {
 void DeviceBatchSource::MakeSlots() {
   const int64_t batch = loader_.batch_size();
   MemoryResource& pinned = queue_.pinned();
+  if (!is_resident() && model_.input_type() == DataType::kBf16) {
+    floats_ = Flat(batch * dataset_.example_size());
+  }
   for (Slot& slot : slots_) {
     slot.score = Bytes(sizeof(Score), pinned);
     if (is_resident()) {
       slot.rows = Bytes(batch * int64_t{sizeof(int64_t)}, pinned);
     } else {
-      slot.input = Flat(batch * dataset_.example_size(), pinned);
+      slot.input =
+          Bytes(batch * dataset_.example_size() * BytesOf(model_.input_type()),
+                pinned);
       slot.labels = Bytes(batch * int64_t{sizeof(int32_t)}, pinned);
     }
   }
@@ -76,10 +81,21 @@ int DeviceBatchSource::Next() {
   if (is_resident()) {
     std::memcpy(slot.rows.data(), rows.data(), rows.size() * sizeof(int64_t));
   } else {
-    Gather(dataset_, rows, slot.input.data(),
-           reinterpret_cast<int32_t*>(slot.labels.data()));
+    GatherTo(slot, rows);
   }
   return slot.count;
+}
+
+void DeviceBatchSource::GatherTo(Slot& slot, absl::Span<const int64_t> rows) {
+  auto* const labels = reinterpret_cast<int32_t*>(slot.labels.data());
+  if (model_.input_type() == DataType::kFloat32) {
+    Gather(dataset_, rows, slot.input.data(), labels);
+    return;
+  }
+  Gather(dataset_, rows, floats_.data(), labels);
+  const int64_t size = slot.count * dataset_.example_size();
+  auto* const rounded = reinterpret_cast<Bf16*>(slot.input.data());
+  for (int64_t i = 0; i < size; ++i) rounded[i] = Bf16(floats_[i]);
 }
 
 void DeviceBatchSource::Send(const Slot& slot) {
@@ -89,8 +105,8 @@ void DeviceBatchSource::Send(const Slot& slot) {
     return;
   }
   const auto example = static_cast<size_t>(dataset_.example_size());
-  queue_.Copy(model_.input(), slot.input.data(),
-              count * example * sizeof(float));
+  const auto number = static_cast<size_t>(BytesOf(model_.input_type()));
+  queue_.Copy(model_.examples(), slot.input.data(), count * example * number);
   queue_.Copy(model_.labels(), slot.labels.data(), count * sizeof(int32_t));
 }
 

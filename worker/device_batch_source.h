@@ -52,7 +52,7 @@ class DeviceBatchSource final : public GradientSource {
     int count = 0;  // examples; 0: none is under way
     uint64_t mark = 0;
     Flat rows;    // int64_t, of a resident set
-    Flat input;   // else what Gather writes
+    Flat input;   // else the examples, of the model's type
     Flat labels;  // int32_t
     Flat score;   // a Score
   };
@@ -67,6 +67,8 @@ class DeviceBatchSource final : public GradientSource {
 
   absl::Status PlaceDataset();
   void MakeSlots();
+  // The processor gathers a batch.
+  void GatherTo(Slot& slot, absl::Span<const int64_t> rows);
   // The batch comes to the device, or what it is gathered by.
   void Send(const Slot& slot);
   // The losses of a slot that has passed, which is free then.
@@ -79,6 +81,8 @@ class DeviceBatchSource final : public GradientSource {
   const uint64_t first_draw_;
   // On the device, of a set that is there: bytes, and the rows of a batch.
   Flat images_, labels_, rows_;
+  // Of a set that is not: what Gather writes, where the model takes bfloat16.
+  Flat floats_;
   std::map<int, std::unique_ptr<GatherKernel>> gathers_;  // by count
   std::array<Slot, kAhead> slots_;
   uint64_t step_ = 0;  // whose slot is step_ % kAhead

@@ -3,6 +3,7 @@
 // replay does what the calls did.
 #include <catch2/catch.hpp>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "models/kernels/dense.h"
@@ -19,21 +20,41 @@ namespace {
 
 using Floats = std::vector<float>;
 
+// What a call writes, float or Bf16.
+struct Output {
+  template <typename Number>
+  explicit Output(OnDevice<Number>& there)
+      : clear([&there] {
+          const Number nan(NAN);
+          there.Set(std::vector<Number>(there.Get().size(), nan));
+        }),
+        get([&there] {
+          Floats found;
+          for (const Number value : there.Get()) {
+            found.push_back(static_cast<float>(value));
+          }
+          return found;
+        }) {}
+
+  std::function<void()> clear;
+  std::function<Floats()> get;
+};
+
 // `enqueue` writes `outputs`, from what it leaves as it is.
 void CheckReplay(const std::function<void()>& enqueue,
-                 const std::vector<OnDevice<float>*>& outputs) {
+                 const std::vector<Output>& outputs) {
   DeviceQueue& queue = *TestDevice().queue;
   queue.Record([] {});  // makes what recordings need
   std::vector<Floats> direct;
   const auto clear = [&] {
-    for (auto* output : outputs) output->Set(Floats(output->Get().size(), NAN));
+    for (const Output& output : outputs) output.clear();
   };
   clear();
   const emulator::Counters before = emulator::counters();
   enqueue();
   CHECK(emulator::counters().allocations == before.allocations);
   CHECK(emulator::counters().waits == before.waits);
-  for (auto* output : outputs) direct.push_back(output->Get());
+  for (const Output& output : outputs) direct.push_back(output.get());
   clear();
   const auto recording = queue.Record(enqueue);
   REQUIRE(recording != nullptr);
@@ -41,7 +62,7 @@ void CheckReplay(const std::function<void()>& enqueue,
     clear();
     queue.Replay(*recording);
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const Floats found = outputs[i]->Get();
+      const Floats found = outputs[i].get();
       CHECK(AllFinite(found));
       CHECK(found == direct[i]);
     }
@@ -55,13 +76,18 @@ Floats FloatsOf(const Flat& flat) {
 
 // Forward and backward of a training pass. Statistics move with each, which
 // training does not read.
-void CheckLayerReplay(const LayerCase& test) {
-  INFO(test.name);
+template <typename Number>
+void CheckLayerReplay(LayerCase test) {
+  test.input_type = test.output_type = kDataTypeOf<Number>;
+  INFO(test.name << ", numbers of " << sizeof(Number) << " bytes");
   LayerBench bench(test);
   Fill(bench);
-  OnDevice<float> x(FloatsOf(bench.x)), dy(FloatsOf(bench.dy));
+  const auto numbers = [](const Flat& flat) {
+    return std::vector<Number>(flat.span().begin(), flat.span().end());
+  };
+  OnDevice<Number> x(numbers(bench.x)), dy(numbers(bench.dy));
   OnDevice<float> w(FloatsOf(bench.w));
-  OnDevice<float> y(size_t(bench.y.size())), dx(size_t(bench.x.size()));
+  OnDevice<Number> y(size_t(bench.y.size())), dx(size_t(bench.x.size()));
   OnDevice<float> dw(size_t(bench.trainable));
   Placement place = bench.place;
   place.output.data = y.data();
@@ -82,20 +108,26 @@ void CheckLayerReplay(const LayerCase& test) {
         op->Forward(pass);
         op->Backward(pass, {gradient, 0.5f});
       },
-      {&y, &dx, &dw});
+      {Output(y), Output(dx), Output(dw)});
+}
+
+template <typename Number>
+void CheckLayerReplays() {
+  std::vector<LayerCase> all[] = {
+      PlainCases(),    AddCases(),     ConcatCases(), AverageCases(),
+      UpsampleCases(), SoftmaxCases(), DenseCases(),  BatchNormCases()};
+  for (auto& cases : all) {
+    for (LayerCase& test : cases) CheckLayerReplay<Number>(std::move(test));
+  }
+  CheckLayerReplay<Number>(DropoutCase(0.5, 3, {5, 3, 7}));
+  CheckLayerReplay<Number>(SoftmaxCase("many channels", 2, {35, 1, 1}, 1));
+  CheckLayerReplay<Number>(AverageCase("a large window", 2, {8, 7, 9}, 8, 0));
+  CheckLayerReplay<Number>(BatchNormCase("in parts", 4, {3, 32, 31}, 3));
 }
 
 TEST_CASE("A replay of a layer does what its calls did", "[cuda]") {
-  const auto all = {PlainCases(),   AddCases(),      ConcatCases(),
-                    AverageCases(), UpsampleCases(), SoftmaxCases(),
-                    DenseCases(),   BatchNormCases()};
-  for (const auto& cases : all) {
-    for (const LayerCase& test : cases) CheckLayerReplay(test);
-  }
-  CheckLayerReplay(DropoutCase(0.5, 3, {5, 3, 7}));
-  CheckLayerReplay(SoftmaxCase("many channels", 2, {35, 1, 1}, 1));
-  CheckLayerReplay(AverageCase("a large window", 2, {8, 7, 9}, 8, 0));
-  CheckLayerReplay(BatchNormCase("in parts", 4, {3, 32, 31}, 3));
+  CheckLayerReplays<float>();
+  CheckLayerReplays<Bf16>();
 }
 
 // The weights' gradient is added to zeros here, by the product itself.
@@ -125,7 +157,7 @@ TEST_CASE("A replay of a dense layer does what its calls did", "[cuda]") {
         kernel->Backward(x.data(), y.data(), w.data(), dy.data(), dx.data(),
                          {{gradient, 0.5f, 1}, 0}, {{gradient, 0.5f, 1}, bias});
       },
-      {&y, &dx, &dw});
+      {Output(y), Output(dx), Output(dw)});
 }
 
 TEST_CASE("A replay of a loss does what its call did", "[cuda]") {
@@ -142,7 +174,7 @@ TEST_CASE("A replay of a loss does what its call did", "[cuda]") {
           kernel->Run(z.data(), labels.data(), 0.1, dz.data(),
                       reinterpret_cast<Score*>(score.data()));
         },
-        {&dz, &score});
+        {Output(dz), Output(score)});
   }
 }
 

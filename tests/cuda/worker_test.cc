@@ -91,6 +91,21 @@ TEST_CASE("A worker on a GPU comes to what one on the processor does",
   }
 }
 
+// Steps of bf16 are those of fp32 but for roundings of 2^-8, which add up to
+// less than a few of them in what training moves.
+TEST_CASE("A worker on a GPU trains in bf16", "[cuda]") {
+  const Dataset data = SmallFashionMnist(680);
+  Options options = TinyJob("adag", "cuda");
+  const JobOutcome exact = Outcome(options, data);
+  options.precision = "bf16";
+  const JobOutcome rounded = Outcome(options, data);
+  const double difference = Difference(rounded.members[0], exact.members[0]);
+  CHECK(difference > 0);
+  CHECK(difference < 0.02);
+  CHECK(rounded.status.members(0).report().loss_sum() ==
+        Approx(exact.status.members(0).report().loss_sum()).epsilon(0.01));
+}
+
 TEST_CASE("Workers of one job may compute on both", "[cuda]") {
   const Dataset data = SmallFashionMnist(400);
   Options options = TinyJob("downpour", "cuda");
