@@ -10,8 +10,8 @@
 #include "base/status_macros.h"
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
-#include "models/cuda/gemm_limit.h"
 #include "models/bf16.h"
+#include "models/cuda/gemm_limit.h"
 #include "models/kernels/cuda/operands.h"
 
 namespace monsoon {

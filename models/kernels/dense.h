@@ -17,7 +17,8 @@ struct DenseSpec {
 };
 
 // Y = X W^T + b, and ReLU where asked. N batch, I inputs, O outputs; all
-// row-major: X [N,I], W [O,I], b [O], Y [N,O].
+// row-major: X [N,I], W [O,I], b [O], Y [N,O]. REQUIRES: where X is bfloat16,
+// so is the precision, and where Y is, X is.
 template <typename In, typename Out>
 class DenseKernelOf {
  public:

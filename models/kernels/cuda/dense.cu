@@ -5,6 +5,7 @@
 // lies, if its rows suit tensor cores.
 #include <type_traits>
 
+#include "base/check.h"
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
 #include "models/bf16.h"
@@ -57,6 +58,12 @@ MONSOON_ELEMENT inline Eight RoundEight(const float4* from) {
            pair(high.z, high.w)}};
 }
 
+struct VectorToRound {
+  const float* from = nullptr;
+  Bf16* to = nullptr;
+  int64_t size = 0;
+};
+
 // A matrix [rows, columns] as operand of a product: as it is, or rounded to
 // bfloat16 in memory of its own.
 template <typename Number>
@@ -73,15 +80,20 @@ class Operand {
         groups_(rows * stride_ / kAtOnce) {}
 
   int64_t stride() const { return stride_; }
-  // What the product takes for `matrix`; until the next call.
-  const void* Round(const Number* matrix) {
+  // What the product takes for `matrix`; until the next call. Where that is a
+  // copy, the vector is rounded in the same pass.
+  const void* Round(const Number* matrix, const VectorToRound& vector = {}) {
     Eight* const to = rounded_.data();
     if (to == nullptr) return matrix;
     const bool aligned = std::is_same_v<Number, float> && columns_ % 4 == 0 &&
                          reinterpret_cast<uintptr_t>(matrix) % 16 == 0;
-    ForIndex(queue_, groups_,
-             [matrix, to, aligned, columns = columns_,
+    ForIndex(queue_, groups_ + vector.size,
+             [matrix, to, aligned, vector, groups = groups_, columns = columns_,
               width = stride_ / kAtOnce] MONSOON_ELEMENT_LAMBDA(int64_t i) {
+               if (i >= groups) {
+                 vector.to[i - groups] = Bf16(vector.from[i - groups]);
+                 return;
+               }
                const int64_t row = i / width;
                const int64_t first = (i - row * width) * kAtOnce;
                const Number* const from = matrix + row * columns + first;
@@ -251,7 +263,11 @@ class CudaDense final : public DenseKernelOf<In, Out> {
                      .a_stride = dy_.stride(),
                      .b_stride = x_.stride(),
                      .operands = OperandsOf(s.precision)},
-                    queue_) {}
+                    queue_) {
+    constexpr bool kReadsFloat = std::is_same_v<In, float>;
+    MONSOON_CHECK(kReadsFloat || s.precision == Precision::kBf16,
+                  "products of float32 do not read bfloat16");
+  }
 
   static absl::StatusOr<std::unique_ptr<DenseKernelOf<In, Out>>> Make(
       const DenseSpec& spec, DeviceQueue& queue) {
@@ -263,7 +279,14 @@ class CudaDense final : public DenseKernelOf<In, Out> {
   std::string way() const override { return "cublaslt"; }
 
   void Forward(const In* x, const float* w, const float* b, Out* y) override {
-    forward_.Run(x_.Round(x), w_.Round(w), y, 1, 0, RoundBias(b));
+    const void* bias = b;
+    VectorToRound to_round;
+    if (kRoundsY) {
+      // What the product adds to bfloat16 is bfloat16.
+      bias = bias_.data();
+      to_round = {b, bias_.data(), s_.outputs};
+    }
+    forward_.Run(x_.Round(x), w_.Round(w, to_round), y, 1, 0, bias);
   }
 
   void Backward(const In* x, const Out* y, const float* w, Out* dy, In* dx,
@@ -274,16 +297,6 @@ class CudaDense final : public DenseKernelOf<In, Out> {
     backward_w_.Run(gradient, x_.Rounded(x), dw.into, dw.scale, dw.beta);
     dw.HandOn(0, dw.into, s_.outputs * s_.inputs);
     db.HandOn(0, db.into, s_.outputs);
-  }
-
-  // What the product adds to bfloat16 is bfloat16. Public because a device
-  // function cannot lie in a private one.
-  const void* RoundBias(const float* b) {
-    Bf16* const to = bias_.data();
-    if (to == nullptr) return b;
-    ForIndex(queue_, s_.outputs,
-             [b, to] MONSOON_ELEMENT_LAMBDA(int64_t i) { to[i] = Bf16(b[i]); });
-    return to;
   }
 
  private:
