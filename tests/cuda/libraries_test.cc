@@ -24,7 +24,7 @@ struct Forwards {
     std::ifstream in(MONSOON_SOURCE_DIR "/cuda/" + file);
     const std::string text(std::istreambuf_iterator<char>(in), {});
     std::smatch match;
-    if (std::regex_search(text, match, std::regex("library\\(\"([^\"]+)\""))) {
+    if (std::regex_search(text, match, std::regex("kLibrary\\(\"([^\"]+)\""))) {
       library = match[1];
     }
     // The macro itself aside, whose names are its parameters.

@@ -8,8 +8,8 @@
 
 namespace monsoon {
 
-// The first `count` training images of the real Fashion-MNIST, where its package
-// or MONSOON_TEST_DATA (as --data has it) puts them.
+// The first `count` training images of the real Fashion-MNIST, where its
+// package or MONSOON_TEST_DATA (as --data has it) puts them.
 Dataset SmallFashionMnist(int64_t count);
 
 // All workers of one job as threads of this process; the outcome of each rank.
