@@ -100,7 +100,7 @@ class Programs(unittest.TestCase):
         wait_for("the server", port.exists)
         address = f"127.0.0.1:{port.read_text().strip()}"
         job = ["--servers", address, "--workers", "2", "--trainer", "downpour", *JOB,
-               "--batch-size", "20", "--epochs", "16"]
+               "--batch-size", "20", "--epochs", "24"]
         first = self.start("monsoon-worker", "--rank", "0", "--device", "cpu", *job)
         lost = self.start("monsoon-worker", "--rank", "1", "--device", "cuda", *job,
                           MONSOON_EMULATED_REPLAYS="30")
