@@ -3,8 +3,6 @@
 // monsoon evaluate: a saved model on the test examples of a data set.
 #include "worker/evaluate.h"
 
-#include <omp.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -79,7 +77,6 @@ absl::Status EvaluateFile(const Arguments& arguments, FileSystem& files) {
   ASSIGN_OR_RETURN(const ParameterLayout layout,
                    LayoutOf(model, example, test.classes));
   ASSIGN_OR_RETURN(const std::vector<Flat> members, DecodeModel(*file, layout));
-  omp_set_num_threads(1);  // as after a training: the same bits
   ASSIGN_OR_RETURN(const Evaluation score, Evaluate(model, test, members));
   if (arguments.json) {
     nlohmann::ordered_json json;

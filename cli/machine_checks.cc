@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/size_text.h"
 #include "cli/system_files.h"
 #include "transport/local_socket.h"
 
@@ -42,11 +43,7 @@ constexpr int64_t kManyWorkers = 64;
 // A server or worker has 11 to 16 threads, a job here at least three processes.
 constexpr int64_t kFewThreads = 64;
 
-std::string Size(int64_t bytes) {
-  const auto mib = static_cast<double>(bytes) / static_cast<double>(kMiB);
-  return mib < 1024 ? absl::StrFormat("%.0f MiB", mib)
-                    : absl::StrFormat("%.1f GiB", mib / 1024);
-}
+std::string Size(int64_t bytes) { return SizeText(static_cast<double>(bytes)); }
 
 void CheckFeatures(const std::set<std::string>& has, const Readings& readings,
                    Section& section) {

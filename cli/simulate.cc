@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // monsoon simulate: a job on a cluster of any size, on virtual time.
-#include <omp.h>
-
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -161,7 +159,6 @@ absl::StatusOr<std::optional<Evaluation>> EvaluateResult(
     return Evaluation{.loss = QuadraticSource::Value(members.front()),
                       .accuracy = std::numeric_limits<double>::quiet_NaN()};
   }
-  omp_set_num_threads(1);
   ASSIGN_OR_RETURN(const Evaluation found,
                    Evaluate(inputs.options.model, test, members));
   // The curve ends where the run does.

@@ -145,6 +145,8 @@ endfunction()
 function(monsoon_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  # A third of a release build would be optimising tests.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   monsoon_link(${name} ${ARG_LIBRARIES})
   target_link_libraries(${name} PRIVATE monsoon_test_main)
   monsoon_precompile(${name} <catch2/catch.hpp>)

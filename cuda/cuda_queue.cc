@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
+#include "base/size_text.h"
 #include "base/status_macros.h"
 #include "cuda/cuda.h"
 #include "cuda/lazy_library.h"
@@ -60,17 +61,14 @@ class PinnedMemory final : public MemoryResource {
   std::set<void*> of_heap_ ABSL_GUARDED_BY(mu_);
 };
 
-std::string SizeText(size_t bytes) {
-  if (bytes < 1000000) return absl::StrCat(bytes / 1000, " kB");
-  const size_t megabytes = bytes / 1000000;
-  return absl::StrCat(static_cast<double>(megabytes) / 1000, " GB");
-}
-
-// A result after which the GPU answers no more in this process.
+// A result after which the GPU answers no more in this process: those of which
+// CUDA says so, faults of the hardware, and the one that nobody explains.
 bool IsLost(cudaError_t result) {
   switch (result) {
     case cudaErrorAssert:
+    case cudaErrorContained:
     case cudaErrorECCUncorrectable:
+    case cudaErrorExternalDevice:
     case cudaErrorHardwareStackError:
     case cudaErrorIllegalAddress:
     case cudaErrorIllegalInstruction:
@@ -79,15 +77,15 @@ bool IsLost(cudaError_t result) {
     case cudaErrorLaunchFailure:
     case cudaErrorLaunchTimeout:
     case cudaErrorMisalignedAddress:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorTensorMemoryLeak:
+    case cudaErrorUnknown:
       return true;
     default:
       return false;
   }
 }
-
-}  // namespace
-
-namespace {
 
 // That there is code for this GPU, and the libraries that it calls.
 absl::Status CheckUsable(int device) {
@@ -264,8 +262,8 @@ void* CudaQueue::Allocate(size_t bytes) {
   if (result == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     Fail(absl::ResourceExhaustedError(absl::StrCat(
-        "out of memory: asked for ", SizeText(bytes), ", ",
-        SizeText(static_cast<size_t>(FreeBytes())),
+        "out of memory: asked for ", SizeText(static_cast<double>(bytes)), ", ",
+        SizeText(static_cast<double>(FreeBytes())),
         " are free; use a smaller batch or model, or another GPU")));
     return nullptr;
   }

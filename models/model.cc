@@ -6,9 +6,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/random.h"
+#include "base/size_text.h"
 #include "base/status_macros.h"
 #include "models/elements.h"
 #include "models/kernels/kernel.h"
@@ -53,21 +53,17 @@ int LargestPart(const Graph& graph, const Plan& plan, int max_batch,
       kPartBytes / ExampleBytes(graph, plan, options), 1, max_batch));
 }
 
-std::string Gigabytes(int64_t bytes) {
-  return absl::StrFormat("%.3g GB", static_cast<double>(bytes) * 1e-9);
-}
-
 absl::Status CheckRoom(const Graph& graph, const Plan& plan, int max_batch,
                        const ModelOptions& options) {
   const DeviceQueue& queue = *options.queue;
   const int64_t each = ExampleBytes(graph, plan, options);
   const int64_t free = queue.FreeBytes();
   if (max_batch * each <= free) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat(queue.name(), ": a batch of ", max_batch, " takes ",
-                   Gigabytes(max_batch * each), " for its activations, ",
-                   Gigabytes(free), " are free, where about ", free / each,
-                   " examples would fit; use a smaller --batch-size"));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      queue.name(), ": a batch of ", max_batch, " takes ",
+      SizeText(static_cast<double>(max_batch * each)), " for its activations, ",
+      SizeText(static_cast<double>(free)), " are free, where about ",
+      free / each, " examples would fit; use a smaller --batch-size"));
 }
 
 // So many steps at most are recorded: what changes from step to step is not.

@@ -141,10 +141,4 @@ std::string Duration(double seconds) {
                          whole % 60);
 }
 
-std::string Bytes(double bytes) {
-  constexpr double kMiB = 1 << 20;
-  if (!(bytes >= 1000 * kMiB)) return Decimal(bytes / kMiB, 0) + " MiB";
-  return Decimal(bytes / kMiB / 1024, 1) + " GiB";
-}
-
 }  // namespace monsoon

@@ -27,7 +27,5 @@ std::string Grouped(double number);
 std::string Decimal(double number, int decimals);
 // "9.5 s", "3:05", "2:03:05"; "-" where it is not finite.
 std::string Duration(double seconds);
-// "182 MiB", "1.2 GiB".
-std::string Bytes(double bytes);
 
 }  // namespace monsoon

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/size_text.h"
 #include "watch/display_text.h"
 
 namespace monsoon {
@@ -182,7 +183,7 @@ InkedLine Tables::ServerRow(const ServerView& server) const {
           {absl::StrCat(Decimal(Quantile(staleness, 0.5), 0), "/",
                         Decimal(Quantile(staleness, 0.95), 0))},
           {Decimal(server.cores, 2)},
-          {Bytes(static_cast<double>(server.status.peak_rss_bytes()))},
+          {SizeText(static_cast<double>(server.status.peak_rss_bytes()))},
           {Host(server.status.host())},
           {"ok", Ink::kGood}};
 }

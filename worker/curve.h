@@ -37,7 +37,7 @@ int64_t SnapshotEvery(int64_t every, double time_to, int64_t samples,
                       int64_t bytes = 0);
 
 // Evaluates one after the other, up to the first that reaches `time_to`, if
-// that is above 0. On one compute thread.
+// that is above 0.
 absl::StatusOr<std::vector<CurvePoint>> EvaluateCurve(
     const std::string& model, const Dataset& test,
     absl::Span<const Snapshot> snapshots, double time_to);

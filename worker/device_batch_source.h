@@ -41,6 +41,7 @@ class DeviceBatchSource final : public GradientSource {
   int Next() override;
   Losses Gradient(Flat& x, const GradientSink& sink) override;
   Losses Rest() override;
+  void CatchUp() override { queue_.Wait().IgnoreError(); }  // status() has it
   absl::Status status() const override { return queue_.status(); }
 
   bool is_resident() const { return !images_.empty(); }

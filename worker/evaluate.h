@@ -18,8 +18,9 @@ struct Evaluation {
 
 // Runs all of `dataset` through the model with the given parameters [P]; of
 // several members the softmax outputs are averaged.
-// Deterministic on one compute thread: the same parameters give the same
-// numbers wherever they came from. REQUIRES: a member.
+// Uses all processors, each for other batches: the same parameters give the
+// same numbers to the bit, however many there are. REQUIRES: a member,
+// examples.
 absl::StatusOr<Evaluation> Evaluate(const std::string& model,
                                     const Dataset& dataset,
                                     absl::Span<const Flat> members);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/finish.h"
 
-#include <omp.h>
-
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -43,7 +41,6 @@ absl::StatusOr<Tested> EvaluateOnTest(const JobOutcome& outcome,
   const Options& options = outcome.options;
   ASSIGN_OR_RETURN(const Dataset test,
                    LoadDataset(options.data, Split::kTest, files));
-  omp_set_num_threads(1);  // as `monsoon evaluate`: the same bits
   Tested tested;
   ASSIGN_OR_RETURN(tested.result,
                    Evaluate(options.model, test, outcome.members));

@@ -38,8 +38,11 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   ++replica_.pending;
   replica_.samples += step.samples;
   replica_.pending_samples += step.samples;
+  const bool is_due = trainer_.Due(replica_);
+  // An exchange would wait for them, and is not to be charged with it.
+  if (is_due) source_.CatchUp();
   Charge(TraceKind::kCompute, times_.compute);
-  if (trainer_.Due(replica_)) RETURN_IF_ERROR(Exchange());
+  if (is_due) RETURN_IF_ERROR(Exchange());
   return step;
 }
 

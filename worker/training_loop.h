@@ -33,6 +33,9 @@ class GradientSource {
   virtual Losses Gradient(Flat& x, const GradientSink& sink) = 0;
   // Those that Gradient has not returned yet; waits for them.
   virtual Losses Rest() { return {}; }
+  // Waits for a device that computes behind, for local rules too, so that what
+  // follows begins when they have ended.
+  virtual void CatchUp() {}
   // Why what the last calls gave is void: the device has failed.
   virtual absl::Status status() const { return absl::OkStatus(); }
 };

@@ -25,7 +25,7 @@ TEST_CASE("Where memory is out, a queue says what was asked and fails",
     CHECK(queue->status().code() == absl::StatusCode::kResourceExhausted);
     CHECK_THAT(
         std::string(queue->status().message()),
-        Contains("cuda:0 (emulated): out of memory: asked for 0.041 GB, 0.02"));
+        Contains("cuda:0 (emulated): out of memory: asked for 40 MiB, 20 MiB"));
     // Nothing more is done with it.
     Flat copy(10 << 20);
     copy.CopyFrom(second);
@@ -76,7 +76,7 @@ TEST_CASE("A batch that does not fit is refused with one that would",
     CHECK(model.status().code() == absl::StatusCode::kResourceExhausted);
     const std::string why(model.status().message());
     CHECK_THAT(why, Contains("cuda:0 (emulated): a batch of 4096 takes ") &&
-                        Contains(" GB for its activations, 0.268 GB are free, "
+                        Contains(" MiB for its activations, 256 MiB are free, "
                                  "where about ") &&
                         Contains("use a smaller --batch-size"));
     const size_t at = why.find("about ") + 6;

@@ -106,7 +106,7 @@ TEST_CASE("A job whose server finds no room on its GPU says what was asked",
     REQUIRE(absl::IsResourceExhausted(outcomes[0].status()));
     CHECK_THAT(std::string(outcomes[0].status().message()),
                Contains("--server-device") &&
-                   Contains("asked for 908 kB, 131 kB are free"));
+                   Contains("asked for 887 KiB, 129 KiB are free"));
   }
   emulator::Reset();
 }

@@ -34,7 +34,7 @@ TEST_CASE("A job that does not fit on the GPU is refused", "[cuda]") {
     CHECK(absl::IsResourceExhausted(large));
     CHECK_THAT(std::string(large.message()),
                Contains("the memory of shard 0 (--server-device): cuda:0 ") &&
-                   Contains("asked for 0.004 GB, 0.003 GB are free"));
+                   Contains("asked for 4.0 MiB, 3.0 MiB are free"));
     // Nothing of it is kept.
     CHECK(TryJoin(server, JoinAs(0, DeltaJob(1))).ok());
   }
@@ -111,7 +111,7 @@ TEST_CASE("A GPU whose memory ends while it trains says what was asked",
     REQUIRE(push.finishes == 1);
     CHECK(absl::IsResourceExhausted(*push.status));
     CHECK_THAT(std::string(push.status->message()),
-               Contains("asked for 0.012 GB, 0 kB are free"));
+               Contains("asked for 12 MiB, 0 KiB are free"));
   }
   emulator::Reset();
 }

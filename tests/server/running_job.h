@@ -8,17 +8,10 @@
 
 #include "server/hosted_shard.h"
 #include "server/server.h"
+#include "tests/hand_clock.h"
 #include "tests/server/recorded_call.h"
 
 namespace monsoon {
-
-// Time that moves when told to.
-class HandClock final : public Clock {
- public:
-  absl::Time Now() const override { return now; }
-  std::unique_ptr<Event> NewEvent() override { return RealClock().NewEvent(); }
-  absl::Time now = absl::UnixEpoch();
-};
 
 // Of a shard that a test hosts by itself.
 inline HostedShard::Rules RulesOf(const Trainer& trainer) {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/run_worker.h"
 
+#include <omp.h>
+
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <thread>
 
 #include "absl/synchronization/mutex.h"
+#include "models/model.h"
 #include "server/server.h"
 #include "tests/worker/local_job.h"
 #include "trainers/trainer.h"
@@ -131,6 +135,32 @@ TEST_CASE("Every trainer learns, uses every sample once, on 1 and 3 servers") {
       REQUIRE(evaluation.ok());
       CHECK(evaluation->accuracy > kLearnt);
     }
+  }
+}
+
+TEST_CASE("An evaluation has the bits of one batch after the other") {
+  omp_set_num_threads(1);
+  const Dataset data = SmallFashionMnist(2003);
+  const auto model = *Model::Build("cnn", {1, 28, 28}, data.classes, {500, 3},
+                                   {.trains = false});
+  Flat x(model->layout().size());
+  model->Initialize(7, x);
+  double loss_sum = 0;
+  int64_t correct = 0;
+  for (int64_t begin = 0; begin < data.size(); begin += 500) {
+    std::vector<int64_t> rows(
+        static_cast<size_t>(std::min<int64_t>(500, data.size() - begin)));
+    std::iota(rows.begin(), rows.end(), begin);
+    Gather(data, absl::MakeSpan(rows), model->input(), model->labels());
+    const Score score = model->Evaluate(static_cast<int>(rows.size()), x);
+    loss_sum += score.loss_sum;
+    correct += score.correct;
+  }
+  for (int again = 0; again < 3; ++again) {
+    const auto found = Evaluate("cnn", data, {&x, 1});
+    REQUIRE(found.ok());
+    CHECK(found->loss == loss_sum / 2003);
+    CHECK(found->accuracy == static_cast<double>(correct) / 2003);
   }
 }
 
