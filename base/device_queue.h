@@ -40,14 +40,15 @@ class DeviceQueue : public MemoryResource {
   // Returns once everything is done, or has failed: status().
   virtual absl::Status Wait() = 0;
 
-  // A place in the order of works.
+  // A place in the order of works. Of more than 64 the older ones are taken for
+  // later ones: who waits for them waits longer.
   virtual uint64_t Mark() = 0;
   // Whether everything before the mark is done.
   virtual bool Passed(uint64_t mark) = 0;
   // Returns once it is, or has failed: status().
   virtual absl::Status WaitFor(uint64_t mark) = 0;
 
-  // Another line of work on the same device; fails as this one does.
+  // Another line of work on the same device, with a status of its own.
   virtual absl::StatusOr<std::unique_ptr<DeviceQueue>> Fork() = 0;
   // Works to come are done after those that `before`, a queue of the same kind,
   // was given so far.

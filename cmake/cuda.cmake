@@ -28,9 +28,12 @@ if(NOT MONSOON_CUDA STREQUAL "OFF")
     # An nvcc that cannot compile is as good as none.
     include(CheckLanguage)
     set(ENV{CUDACXX} ${MONSOON_NVCC})
+    if(NOT CMAKE_CUDA_COMPILER)  # it may have been mended since
+      unset(CMAKE_CUDA_COMPILER CACHE)
+    endif()
     check_language(CUDA)
   endif()
-  if(CMAKE_CUDA_COMPILER)
+  if(MONSOON_CUDA_HEADERS AND CMAKE_CUDA_COMPILER)
     set(MONSOON_HAS_CUDA ON)
     set(CMAKE_CUDA_ARCHITECTURES ${MONSOON_CUDA_ARCHITECTURES})
     enable_language(CUDA)

@@ -196,16 +196,27 @@ bool CudaQueue::Check(cudaError_t result, absl::string_view what) {
 
 bool CudaQueue::Check(cublasStatus_t result, absl::string_view what) {
   if (result == CUBLAS_STATUS_SUCCESS) return true;
-  Fail(absl::InternalError(absl::StrCat(what, ": cuBLASLt answers ",
-                                        cublasLtGetStatusString(result))));
+  FailIn(what,
+         absl::StrCat("cuBLASLt answers ", cublasLtGetStatusString(result)));
   return false;
 }
 
 bool CudaQueue::Check(cudnnStatus_t result, absl::string_view what) {
   if (result == CUDNN_STATUS_SUCCESS) return true;
-  Fail(absl::InternalError(
-      absl::StrCat(what, ": cuDNN answers ", cudnnGetErrorString(result))));
+  FailIn(what, absl::StrCat("cuDNN answers ", cudnnGetErrorString(result)));
   return false;
+}
+
+void CudaQueue::FailIn(absl::string_view what, absl::string_view answer) {
+  // What the library met may be a GPU that was lost before.
+  if (!is_recording_) {
+    const cudaError_t state = cudaStreamQuery(stream_);
+    if (IsLost(state)) {
+      Check(state, what);
+      return;
+    }
+  }
+  Fail(absl::InternalError(absl::StrCat(what, ": ", answer)));
 }
 
 absl::Status CudaQueue::Wait() {
@@ -249,7 +260,10 @@ absl::StatusOr<std::unique_ptr<DeviceQueue>> CudaQueue::Fork() {
 void CudaQueue::Follow(DeviceQueue& before) {
   CudaQueue& other = Of(before);
   const uint64_t mark = other.Mark();
-  if (!other.ok()) return Fail(other.status());
+  if (!other.ok()) {
+    if (ok()) status_ = other.status();  // which says whose it is
+    return;
+  }
   if (!Enter()) return;
   Check(cudaStreamWaitEvent(stream_, other.events_[mark % kMarks], 0),
         "waiting for another stream");

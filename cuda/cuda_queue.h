@@ -68,6 +68,8 @@ class CudaQueue final : public DeviceQueue {
   bool Check(cublasStatus_t result, absl::string_view what);
   bool Check(cudnnStatus_t result, absl::string_view what);
   void Fail(const absl::Status& status);
+  // A library answered so.
+  void FailIn(absl::string_view what, absl::string_view answer);
   // Made when first asked for; null where that failed.
   cublasLtHandle_t cublaslt();
   cudnnHandle_t cudnn();

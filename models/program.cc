@@ -129,7 +129,9 @@ absl::StatusOr<Program> Program::Build(const Graph& graph, const Plan& plan,
       place.inputs.push_back(values[plan.inputs[i][k]]);
       place.inputs.back().gradient = activations.input_gradients()[i][k];
     }
-    RETURN_IF_ERROR(program.AddGradients(plan.inputs[i], values, place));
+    const absl::Status added =
+        program.AddGradients(plan.inputs[i], values, place);
+    if (!added.ok()) return InLayer(graph.nodes()[i], added);
     absl::StatusOr<std::unique_ptr<Operator>> op =
         graph.nodes()[i].layer->Build(place);
     if (!op.ok()) return InLayer(graph.nodes()[i], op.status());

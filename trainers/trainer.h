@@ -87,6 +87,8 @@ class Link {
   virtual absl::Status Map(Flat& x);
   // How the last exchange went: staleness, as a trainer may want to see it.
   virtual Answer last() const { return {}; }
+  // Exchanges run beside the steps to come: a PushPull returns before.
+  virtual bool is_beside_steps() const { return false; }
 };
 
 // A push as the server half sees it; in a round of several, their mean.

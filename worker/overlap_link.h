@@ -35,6 +35,7 @@ class OverlapLink final : public Link {
                         Freshness need = {}) override;
   // Of the exchange whose answer was handed out last.
   Answer last() const override { return last_; }
+  bool is_beside_steps() const override { return true; }
 
   // Waits for the exchange that is under way; what it, or one before, met.
   // OUT_OF_RANGE where the servers refused numbers that are not finite.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/packing.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -9,6 +10,9 @@
 
 namespace monsoon {
 namespace {
+
+// Shards on their way to host memory at once: fewer than a queue has marks.
+constexpr size_t kFetched = 32;
 
 // Aligned memory for a shard's coded values, and the part that they fill.
 Flat RoomFor(const ShardCode& code, MemoryResource& memory) {
@@ -93,11 +97,15 @@ absl::Status Packing::Begin(const Vectors& vectors) {
   if (!codes_update() && update_.empty()) {
     update_ = Flat(vectors.update->size(), staging());
   }
-  for (size_t shard : config_.order) Fetch(shard);
+  fetched_ = 0;
+  for (Part& part : parts_) part.mark = 0;
+  while (fetched_ < std::min(kFetched, config_.order.size())) FetchNext();
   return status();
 }
 
-void Packing::Fetch(size_t shard) {
+void Packing::FetchNext() {
+  if (fetched_ == config_.order.size()) return;
+  const size_t shard = config_.order[fetched_++];
   Part& part = parts_[shard];
   DeviceQueue& copies = *config_.copies;
   // Every work here is of the queue for copies, wherever the vector belongs.
@@ -118,6 +126,8 @@ void Packing::Fetch(size_t shard) {
 absl::StatusOr<absl::Span<const char>> Packing::Pack(size_t shard) {
   Part& part = parts_[shard];
   if (IsStaged(vectors_.update)) {
+    FetchNext();
+    while (part.mark == 0) FetchNext();
     RETURN_IF_ERROR(config_.copies->WaitFor(part.mark));
     if (codes_update()) return Used(part.sent, part.push);
     return Bytes(Of(update_, shard));

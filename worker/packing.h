@@ -45,8 +45,8 @@ class Packing {
   // Begins an exchange: the vectors are left alone until End, by works to come
   // of their queues too. Not OK, here and below: the GPU has failed.
   absl::Status Begin(const Vectors& vectors);
-  // A shard's part of the update, as it travels; asked again it is coded again.
-  // REQUIRES: there is an update.
+  // A shard's part of the update, as it travels. Asked again, it is coded
+  // again, of a GPU's vector the same as before. REQUIRES: there is an update.
   absl::StatusOr<absl::Span<const char>> Pack(size_t shard);
   // Where a shard's part of the reply comes to, as it travels. REQUIRES: there
   // is a reply.
@@ -75,20 +75,22 @@ class Packing {
     ShardCode push, reply;
     Flat sent, received;  // coded
     Flat coded;           // on its way to `sent`, in the GPU's memory
-    uint64_t mark = 0;    // after which the update's part is in host memory
+    uint64_t mark = 0;    // after which the update's part is in host memory; 0:
+                          // it is not on its way yet
   };
 
   MemoryResource& memory() const;  // of the vectors
   MemoryResource& staging() const;
   bool IsStaged(const Flat* vector) const;
-  // Enqueues the way of a shard's part to host memory.
-  void Fetch(size_t shard);
+  // Enqueues the way of the next shard's part to host memory, if there is one.
+  void FetchNext();
   Flat Of(Flat& vector, size_t shard) const;
 
   const Config config_;
   std::vector<Part> parts_;  // by shard
   Flat residual_;            // [P]
   Flat update_, reply_;      // [P], page-locked
+  size_t fetched_ = 0;       // shards of the order, in this exchange
   Vectors vectors_;
 };
 

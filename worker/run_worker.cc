@@ -327,9 +327,12 @@ absl::StatusOr<JobOutcome> Session::Run() {
 
 absl::StatusOr<JobOutcome> Session::End(const absl::Status& ended) {
   // Who loses its GPU ends alone, as a process that was killed: it falls silent
-  // and another may take its rank. To report it would stop the job.
-  if (queue_ != nullptr && absl::IsUnavailable(queue_->status())) {
-    return queue_->status();
+  // and another may take its rank. To report it would stop the job. Whichever
+  // queue was waited for knows it first.
+  for (const DeviceQueue* queue : {queue_.get(), copies_.get()}) {
+    if (queue != nullptr && absl::IsUnavailable(queue->status())) {
+      return queue->status();
+    }
   }
   const pb::WorkerState state = StateOfEnd(ended);
   const std::string why =

@@ -39,8 +39,8 @@ absl::StatusOr<TrainingLoop::Step> TrainingLoop::Next() {
   replica_.samples += step.samples;
   replica_.pending_samples += step.samples;
   const bool is_due = trainer_.Due(replica_);
-  // An exchange would wait for them, and is not to be charged with it.
-  if (is_due) source_.CatchUp();
+  // An exchange would wait for the steps, and is not to be charged with that.
+  if (is_due && !link_.is_beside_steps()) source_.CatchUp();
   Charge(TraceKind::kCompute, times_.compute);
   if (is_due) RETURN_IF_ERROR(Exchange());
   return step;

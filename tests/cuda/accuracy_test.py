@@ -22,7 +22,8 @@ class Accuracy(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [PROGRAM, "train", "--trainer", "single", "--workers", "1", "--epochs", "3",
-                 "--batch-size", "128", "--data", DATA, "--json", "--out",
+                 "--batch-size", "128", "--lr-schedule", "cosine",  # comes to rest
+                 "--data", DATA, "--json", "--out",
                  Path(folder) / "run", *arguments],
                 capture_output=True, text=True, timeout=550, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)

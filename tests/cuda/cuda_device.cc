@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memory>
-
 #include "base/check.h"
 #include "cuda/cuda.h"
 #include "tests/models/layer_bench.h"
@@ -8,12 +6,13 @@
 namespace monsoon {
 
 Device TestDevice() {
-  static const std::unique_ptr<DeviceQueue> queue = [] {
+  // Never destroyed: at the end of the process cuDNN may be gone before it.
+  static DeviceQueue* const queue = [] {
     auto made = MakeCudaQueue(0);
     MONSOON_CHECK(made.ok(), made.status().ToString().c_str());
-    return *std::move(made);
+    return made->release();
   }();
-  return {queue.get()};
+  return {queue};
 }
 
 }  // namespace monsoon

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <memory>
-#include <utility>
-#include <vector>
+#include <array>
 
 #include "base/check.h"
 #include "cuda/cuda.h"
@@ -10,14 +8,15 @@
 namespace monsoon {
 
 // A queue for each worker, of which tests have four at most: they may be
-// threads.
+// threads. Never destroyed, as TestDevice().
 MemoryResource& TestMemory(int worker) {
-  static const auto queues = [] {
-    std::vector<std::unique_ptr<DeviceQueue>> all;
-    for (int i = 0; i < 4; ++i) {
+  using Queues = std::array<DeviceQueue*, 4>;
+  static const Queues queues = [] {
+    Queues all;
+    for (DeviceQueue*& queue : all) {
       auto made = MakeCudaQueue(0);
       MONSOON_CHECK(made.ok(), made.status().ToString().c_str());
-      all.push_back(*std::move(made));
+      queue = made->release();
     }
     return all;
   }();

@@ -2,13 +2,13 @@
 // What becomes of exchanges and jobs whose GPU is lost.
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <thread>
 
 #include "base/clock.h"
 #include "cuda/cuda.h"
 #include "server/server.h"
 #include "tests/cuda/emulator/emulator.h"
 #include "tests/worker/coded_cluster.h"
+#include "tests/worker/forwarding_calls.h"
 #include "tests/worker/local_job.h"
 
 namespace monsoon {
@@ -40,6 +40,19 @@ TEST_CASE("Nothing is sent of a GPU that is lost, and nothing repeated",
   CHECK(gpu.links[0]->counters().pushes == pushes);
 }
 
+// Worker 1 loses its GPU in the middle of an exchange.
+class Losing final : public ForwardingCalls {
+ public:
+  explicit Losing(ServerCalls& next) : ForwardingCalls(next) {}
+  void Exchange(ExchangeCall& call) override {
+    if (call.request.worker() == 1 && ++exchanges_ == 12) emulator::Lose(1);
+    ForwardingCalls::Exchange(call);
+  }
+
+ private:
+  std::atomic<int> exchanges_{0};
+};
+
 TEST_CASE("A worker that loses its GPU ends alone, and its rank is free",
           "[cuda]") {
   const Emulation emulation;
@@ -47,27 +60,23 @@ TEST_CASE("A worker that loses its GPU ends alone, and its rank is free",
   const Dataset data = SmallFashionMnist(2000);
   // `sync` waits for everybody who is there.
   const std::string trainer = GENERATE(as<std::string>(), "downpour", "sync");
-  CAPTURE(trainer);
+  const bool overlap = trainer == "downpour" && GENERATE(false, true);
+  CAPTURE(trainer, overlap);
   Options options;
+  options.overlap = overlap;
   options.trainer = trainer;
   options.model = "mlp:16";
   options.workers = 2;
   options.batch_size = 20;
   options.epochs = 4;
   options.device = "cuda";  // each its own
-  options.connect_timeout = absl::Seconds(5);
+  options.connect_timeout = absl::Seconds(30);
   ServerOptions settings;
   settings.lease = absl::Seconds(1);
   Server server(RealClock(), settings);
-  std::atomic<int> stop{0};
-  std::thread fate([] {
-    while (emulator::counters().replays < 40) {  // of a few hundred steps
-      RealClock().NewEvent()->Wait(RealClock().Now() + absl::Milliseconds(1));
-    }
-    emulator::Lose(1);
-  });
-  const auto outcomes = RunLocalJob(options, {&server}, data, stop);
-  fate.join();
+  Losing losing(server);
+  const std::atomic<int> stop{0};
+  const auto outcomes = RunLocalJob(options, {&losing}, data, stop);
   CHECK(absl::IsUnavailable(outcomes[1].status()));
   CHECK_THAT(std::string(outcomes[1].status().message()),
              Contains("cuda:1 ") && Contains("the GPU is lost"));

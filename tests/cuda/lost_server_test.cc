@@ -48,6 +48,7 @@ TEST_CASE("A job whose server loses its GPU fails at once, and says why",
   emulator::SetDevices(2);
   {
     Options options = TinyJob();
+    options.device = GENERATE(as<std::string>(), "cpu", "cuda:0");
     REQUIRE(ResolveOptions(options).ok());
     const auto hosted = *StartServers(options, RealClock());
     Losing server(*hosted[0].calls());

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -109,7 +110,8 @@ class Programs(unittest.TestCase):
         self.assertIn("the GPU is lost to this process, start it anew", lost.err)
         self.assertIsNone(first.process.poll(), "the other goes on")
         # As a supervisor would, until the rank is free.
-        while True:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
             again = self.start("monsoon-worker", "--rank", "1", "--device", "cpu", *job)
             again.finish()
             if "is taken by a living worker" not in again.err:

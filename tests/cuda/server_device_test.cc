@@ -46,7 +46,7 @@ Options TinyJob(const std::string& trainer, const std::string& device) {
   options.batch_size = 50;
   options.epochs = 2;
   options.device = device;
-  options.connect_timeout = absl::Seconds(2);
+  options.connect_timeout = absl::Seconds(30);
   return options;
 }
 

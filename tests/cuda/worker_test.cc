@@ -26,7 +26,7 @@ Options TinyJob(const std::string& trainer, const std::string& device) {
   options.epochs = 3;
   options.lr = 0.04;
   options.device = device;
-  options.connect_timeout = absl::Seconds(2);
+  options.connect_timeout = absl::Seconds(30);
   return options;
 }
 

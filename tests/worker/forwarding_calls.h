@@ -23,6 +23,9 @@ class ForwardingCalls : public ServerCalls {
     return next_.Report(request, reply);
   }
   void Exchange(ExchangeCall& call) override { next_.Exchange(call); }
+  bool takes_device_memory() const override {
+    return next_.takes_device_memory();
+  }
   void Cancel(ExchangeCall& call) override { next_.Cancel(call); }
   absl::Status Map(uint64_t job_id, int worker, uint64_t incarnation,
                    Flat& center) override {

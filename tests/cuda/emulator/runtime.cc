@@ -275,6 +275,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return cudaSuccess;
 }
 
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const std::lock_guard lock(TheWorld().mu);
+  if (const cudaError_t lost = Lost(stream->device)) return Error(lost);
+  if (stream->recording != nullptr) {
+    return Error(cudaErrorStreamCaptureUnsupported);
+  }
+  if (stream->done == stream->enqueued) return cudaSuccess;
+  return Error(cudaErrorNotReady);
+}
+
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   *event = new CUevent_st{.has_time = !(flags & cudaEventDisableTiming)};
   return cudaSuccess;
