@@ -23,6 +23,9 @@
 namespace monsoon {
 namespace {
 
+using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
+
 constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32,
                                      Precision::kBf16};
 
@@ -192,6 +195,59 @@ TEST_CASE("A convolution that cuDNN has in plain order alone", "[cuda]") {
   emulator::SetCudnn({});
 }
 
+TEST_CASE("Where an algorithm does not run, the next is taken", "[cuda]") {
+  const auto queue = *MakeCudaQueue(0);
+  for (const Precision precision : kPrecisions) {
+    const Conv2dKernel::Spec spec = Pooled(precision);
+    emulator::SetCudnn({.first_runs = false});
+    const auto kernel = *MakeKernel<Conv2dKernel>({queue.get()}, spec);
+    CHECK_THAT(kernel->way(),
+               EndsWith(" NHWC, forward gemm, backward data tiled fft, "
+                        "backward filter tiled fft"));
+    CheckConvolution({queue.get()}, spec);
+    if (precision == Precision::kBf16) {
+      CheckBf16Convolution({queue.get()}, spec);
+    }
+    emulator::SetCudnn({.nhwc_runs = false});
+    const auto plain = *MakeKernel<Conv2dKernel>({queue.get()}, spec);
+    CHECK(plain->output_block() == 1);
+    CheckConvolution({queue.get()}, spec);
+  }
+  emulator::SetCudnn({.first_runs = false, .nhwc_runs = false});
+  CheckRecording<ConvTranspose2dKernel>(&TransposedStep);
+  emulator::SetCudnn({});
+  CHECK(queue->Wait().ok());
+}
+
+TEST_CASE("A convolution without memory to be tried is made", "[cuda]") {
+  const auto queue = *MakeCudaQueue(0);
+  REQUIRE(CudaQueue::Of(*queue).workspace() != nullptr);
+  emulator::SetMemory(CudaQueue::kWorkspaceBytes + (1 << 20));
+  emulator::SetCudnn({.first_runs = false});
+  const auto made =
+      MakeKernel<Conv2dKernel>({queue.get()}, Pooled(Precision::kFp32));
+  emulator::SetCudnn({});
+  REQUIRE(made.ok());
+  CHECK_THAT((*made)->way(), Contains("forward implicit precomputed gemm"));
+  CHECK(queue->Wait().ok());
+  emulator::Reset();
+}
+
+TEST_CASE("A trial of a convolution hides no failure of the GPU", "[cuda]") {
+  const auto fail = [](const emulator::CudnnAbilities& abilities) {
+    const auto queue = *MakeCudaQueue(0);
+    emulator::SetCudnn(abilities);
+    const auto made =
+        MakeKernel<Conv2dKernel>({queue.get()}, Pooled(Precision::kFp32));
+    emulator::SetCudnn({});
+    CHECK(queue->status() == made.status());
+    return made.status().code();
+  };
+  CHECK(fail({.out_of_memory = true}) == absl::StatusCode::kResourceExhausted);
+  CHECK(fail({.loses_gpu = true}) == absl::StatusCode::kUnavailable);
+  emulator::Reset();
+}
+
 TEST_CASE("What cuDNN cannot do is refused with its answer", "[cuda]") {
   const auto queue = *MakeCudaQueue(0);
   emulator::SetCudnn({.deterministic = false});
@@ -202,8 +258,9 @@ TEST_CASE("What cuDNN cannot do is refused with its answer", "[cuda]") {
   CHECK(made.status().message() ==
         "a convolution of 8x9x7 to 6x7x5 (batch 2, window 3x3, stride 1, "
         "padding 0, dilation 1, groups 1, bf16): its forward product: none of "
-        "cuDNN's 4 algorithms is deterministic within 64 MiB of scratch "
-        "memory (of one it says CUDNN_STATUS_NOT_SUPPORTED); use other sizes, "
+        "cuDNN's 5 algorithms runs and is deterministic within 64 MiB of "
+        "scratch memory (of one it says CUDNN_STATUS_NOT_SUPPORTED); use other "
+        "sizes, "
         "another precision or --device cpu");
   CHECK(queue->Wait().ok());
 }

@@ -136,13 +136,49 @@ CudnnConvolution::CudnnConvolution(const Spec& spec, CudaQueue& queue,
 
 absl::Status CudnnConvolution::Prepare() {
   RETURN_IF_ERROR(Describe());
-  if (spec_.forward) RETURN_IF_ERROR(ChooseForward());
-  if (spec_.data) RETURN_IF_ERROR(ChooseData());
-  if (spec_.filter) RETURN_IF_ERROR(ChooseFilter());
   w_ = Flat(filter_order_.floats(), queue_);
   dw_ = Flat(filter_order_.floats(), queue_);
   plain_dw_ = Flat(plain_order_.floats(), queue_);
+  RETURN_IF_ERROR(queue_.status());
+  TakeTrialMemory();
+  if (spec_.forward) RETURN_IF_ERROR(ChooseForward());
+  if (spec_.data) RETURN_IF_ERROR(ChooseData());
+  if (spec_.filter) RETURN_IF_ERROR(ChooseFilter());
+  trial_x_.reset();
+  trial_y_.reset();
   return queue_.status();
+}
+
+void CudnnConvolution::TakeTrialMemory() {
+  // Not the queue's: that there is none is no failure. Some stays free for what
+  // cuDNN loads.
+  const auto bytes = [](const TensorOrder& order) {
+    return static_cast<size_t>(order.floats()) * sizeof(float);
+  };
+  const size_t wanted = bytes(x_order_) + bytes(y_order_);
+  if (queue_.FreeBytes() <
+      static_cast<int64_t>(wanted + CudaQueue::kWorkspaceBytes)) {
+    return;
+  }
+  void *x = nullptr, *y = nullptr;
+  if (cudaMalloc(&x, bytes(x_order_)) == cudaSuccess) trial_x_.reset(x);
+  if (cudaMalloc(&y, bytes(y_order_)) == cudaSuccess) trial_y_.reset(y);
+  cudaGetLastError();  // else the next launch would be blamed
+}
+
+template <typename Run>
+cudnnStatus_t CudnnConvolution::Try(Run run) {
+  if (trial_x_ == nullptr || trial_y_ == nullptr) return CUDNN_STATUS_SUCCESS;
+  const cudnnStatus_t answer = run();
+  // What failed here may be tried in another way, but for want of memory.
+  const cudaError_t left = cudaGetLastError();
+  if (left == cudaErrorMemoryAllocation ||
+      answer == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ||
+      answer == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED) {
+    queue_.Check(cudaErrorMemoryAllocation, "trying a convolution");
+  }
+  // Says whether the GPU is lost.
+  return queue_.Wait().ok() ? answer : CUDNN_STATUS_EXECUTION_FAILED;
 }
 
 absl::Status CudnnConvolution::Describe() {
@@ -193,10 +229,11 @@ absl::Status CudnnConvolution::Describe(
       cudnnSetConvolutionMathType(convolution, MathOf(spec_.precision)), kWhat);
 }
 
-template <typename Perf, typename Algo, typename Ask, typename Measure>
+template <typename Perf, typename Algo, typename Ask, typename Measure,
+          typename Run>
 absl::Status CudnnConvolution::Choose(absl::string_view what,
                                       Product<Algo>& product, Ask ask,
-                                      Measure measure) {
+                                      Measure measure, Run run) {
   RETURN_IF_ERROR(Describe(product.convolution));
   Perf results[kMostAlgorithms];
   int found = 0;
@@ -219,13 +256,17 @@ absl::Status CudnnConvolution::Choose(absl::string_view what,
     if (bytes > CudaQueue::kWorkspaceBytes) continue;
     product.algorithm = result.algo;
     product.workspace_bytes = bytes;
-    return absl::OkStatus();
+    const cudnnStatus_t tried = Try(run);
+    RETURN_IF_ERROR(queue_.status());
+    if (tried == CUDNN_STATUS_SUCCESS) return absl::OkStatus();
+    worst = tried;
   }
-  return absl::UnimplementedError(absl::StrCat(
-      what, ": none of cuDNN's ", found, " algorithms is deterministic within ",
-      CudaQueue::kWorkspaceBytes >> 20,
-      " MiB of scratch memory (of one it says ", cudnnGetErrorString(worst),
-      ")"));
+  return absl::UnimplementedError(
+      absl::StrCat(what, ": none of cuDNN's ", found,
+                   " algorithms runs and is deterministic within ",
+                   CudaQueue::kWorkspaceBytes >> 20,
+                   " MiB of scratch memory (of one it says ",
+                   cudnnGetErrorString(worst), ")"));
 }
 
 absl::Status CudnnConvolution::ChooseForward() {
@@ -240,7 +281,8 @@ absl::Status CudnnConvolution::ChooseForward() {
         return cudnnGetConvolutionForwardWorkspaceSize(
             queue_.cudnn(), x_.get(), filter_.get(), forward_.convolution.get(),
             y_.get(), algorithm, bytes);
-      });
+      },
+      [&] { return RunForward(trial_x_.get(), trial_y_.get()); });
 }
 
 absl::Status CudnnConvolution::ChooseData() {
@@ -255,7 +297,8 @@ absl::Status CudnnConvolution::ChooseData() {
         return cudnnGetConvolutionBackwardDataWorkspaceSize(
             queue_.cudnn(), filter_.get(), y_.get(), data_.convolution.get(),
             x_.get(), algorithm, bytes);
-      });
+      },
+      [&] { return RunData(trial_y_.get(), trial_x_.get()); });
 }
 
 absl::Status CudnnConvolution::ChooseFilter() {
@@ -270,7 +313,8 @@ absl::Status CudnnConvolution::ChooseFilter() {
         return cudnnGetConvolutionBackwardFilterWorkspaceSize(
             queue_.cudnn(), x_.get(), y_.get(), weights_.convolution.get(),
             filter_.get(), algorithm, bytes);
-      });
+      },
+      [&] { return RunFilter(trial_x_.get(), trial_y_.get()); });
 }
 
 std::string CudnnConvolution::way() const {
@@ -292,34 +336,40 @@ void CudnnConvolution::SetFilter(const float* w) {
   Convert(queue_, plain_order_, w, filter_order_, w_.data());
 }
 
+cudnnStatus_t CudnnConvolution::RunForward(const void* x, void* y) {
+  return cudnnConvolutionForward(
+      queue_.cudnn(), &kOne, x_.get(), x, filter_.get(), w_.data(),
+      forward_.convolution.get(), forward_.algorithm, queue_.workspace(),
+      forward_.workspace_bytes, &kZero, y_.get(), y);
+}
+
+cudnnStatus_t CudnnConvolution::RunData(const void* dy, void* dx) {
+  return cudnnConvolutionBackwardData(
+      queue_.cudnn(), &kOne, filter_.get(), w_.data(), y_.get(), dy,
+      data_.convolution.get(), data_.algorithm, queue_.workspace(),
+      data_.workspace_bytes, &kZero, x_.get(), dx);
+}
+
+cudnnStatus_t CudnnConvolution::RunFilter(const void* x, const void* dy) {
+  return cudnnConvolutionBackwardFilter(
+      queue_.cudnn(), &kOne, x_.get(), x, y_.get(), dy,
+      weights_.convolution.get(), weights_.algorithm, queue_.workspace(),
+      weights_.workspace_bytes, &kZero, filter_.get(), dw_.data());
+}
+
 void CudnnConvolution::Forward(const void* x, void* y) {
   if (!queue_.Enter()) return;
-  queue_.Check(
-      cudnnConvolutionForward(queue_.cudnn(), &kOne, x_.get(), x, filter_.get(),
-                              w_.data(), forward_.convolution.get(),
-                              forward_.algorithm, queue_.workspace(),
-                              forward_.workspace_bytes, &kZero, y_.get(), y),
-      "a convolution");
+  queue_.Check(RunForward(x, y), "a convolution");
 }
 
 void CudnnConvolution::BackwardData(const void* dy, void* dx) {
   if (!queue_.Enter()) return;
-  queue_.Check(
-      cudnnConvolutionBackwardData(
-          queue_.cudnn(), &kOne, filter_.get(), w_.data(), y_.get(), dy,
-          data_.convolution.get(), data_.algorithm, queue_.workspace(),
-          data_.workspace_bytes, &kZero, x_.get(), dx),
-      "a convolution backwards");
+  queue_.Check(RunData(dy, dx), "a convolution backwards");
 }
 
 void CudnnConvolution::BackwardFilter(const void* x, const void* dy) {
   if (!queue_.Enter()) return;
-  queue_.Check(
-      cudnnConvolutionBackwardFilter(
-          queue_.cudnn(), &kOne, x_.get(), x, y_.get(), dy,
-          weights_.convolution.get(), weights_.algorithm, queue_.workspace(),
-          weights_.workspace_bytes, &kZero, filter_.get(), dw_.data()),
-      "the gradient of a convolution's weights");
+  queue_.Check(RunFilter(x, dy), "the gradient of a convolution's weights");
   Convert(queue_, filter_order_, dw_.data(), plain_order_, plain_dw_.data());
 }
 

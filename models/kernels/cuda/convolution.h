@@ -26,9 +26,10 @@ namespace monsoon {
 // transposed convolution is the same with other roles (conv_transpose2d.cu).
 //
 // Algorithms are those that cuDNN expects to be fast, not measured, so that a
-// run repeated has the same bits; all are deterministic. fp32 multiplies in
-// float32 as it is. Departs: cuDNN rounds to bfloat16 what a product of
-// bfloat16 numbers writes, before bias and scale.
+// run repeated has the same bits; all are deterministic. Each is run once
+// before it is relied on, where there is memory for that: cuDNN may list what
+// it then refuses. fp32 multiplies in float32 as it is. Departs: cuDNN rounds
+// to bfloat16 what a product of bfloat16 numbers writes, before bias and scale.
 class CudnnConvolution {
  public:
   struct Spec {
@@ -74,6 +75,9 @@ class CudnnConvolution {
       cudnnDestroyConvolutionDescriptor(d);
     }
   };
+  struct Free {
+    void operator()(void* memory) const { cudaFree(memory); }
+  };
   template <typename Handle>
   using Descriptor = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy>;
   // One of the three, with the sort of arithmetic that its algorithm wants.
@@ -94,10 +98,21 @@ class CudnnConvolution {
   absl::Status ChooseForward();
   absl::Status ChooseData();
   absl::Status ChooseFilter();
-  // ask(most, &found, results) and measure(algorithm, &bytes) are cuDNN's.
-  template <typename Perf, typename Algo, typename Ask, typename Measure>
+  // ask(most, &found, results) and measure(algorithm, &bytes) are cuDNN's;
+  // run() enqueues what was chosen.
+  template <typename Perf, typename Algo, typename Ask, typename Measure,
+            typename Run>
   absl::Status Choose(absl::string_view what, Product<Algo>& product, Ask ask,
-                      Measure measure);
+                      Measure measure, Run run);
+  void TakeTrialMemory();
+  // cuDNN's answer to a product that is done now. The queue has failed where
+  // the GPU is lost or has no memory.
+  template <typename Run>
+  cudnnStatus_t Try(Run run);
+  // Enqueue, and say what cuDNN answers.
+  cudnnStatus_t RunForward(const void* x, void* y);
+  cudnnStatus_t RunData(const void* dy, void* dx);
+  cudnnStatus_t RunFilter(const void* x, const void* dy);
   cudnnTensorFormat_t format() const {
     return channels_inside_ ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW;
   }
@@ -114,6 +129,8 @@ class CudnnConvolution {
   Product<cudnnConvolutionFwdAlgo_t> forward_;
   Product<cudnnConvolutionBwdDataAlgo_t> data_;
   Product<cudnnConvolutionBwdFilterAlgo_t> weights_;
+  // An X and a Y to try products on, null where there is no memory for them.
+  std::unique_ptr<void, Free> trial_x_, trial_y_;
   Flat w_, dw_;    // as cuDNN wants them
   Flat plain_dw_;  // row-major
 };

@@ -151,6 +151,7 @@ struct Call {
   void* to;
   void* workspace;
   size_t workspace_bytes, needed_bytes;
+  bool is_first;  // of those that fit and are deterministic
 };
 
 using Places = std::function<void(
@@ -164,6 +165,14 @@ cudnnStatus_t Run(const Call& call, const Shapes& shapes, Places each) {
       Overlap(call.b, call.b_shape, call.to, call.to_shape) ||
       !IsAligned(call.workspace) || call.workspace_bytes < call.needed_bytes) {
     return CUDNN_STATUS_BAD_PARAM;
+  }
+  if ((call.is_first && !Abilities().first_runs) ||
+      (shapes.x.format == CUDNN_TENSOR_NHWC && !Abilities().nhwc_runs)) {
+    return CUDNN_STATUS_NOT_SUPPORTED;
+  }
+  if (Abilities().loses_gpu) monsoon::emulator::Lose(0);
+  if (Abilities().out_of_memory) {
+    return CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED;
   }
   const float alpha = *static_cast<const float*>(call.alpha);
   const float beta = *static_cast<const float*>(call.beta);
@@ -191,11 +200,13 @@ cudnnStatus_t Run(const Call& call, const Shapes& shapes, Places each) {
 }
 
 // The answers to a question for algorithms: the fastest, which wants too much
-// memory, then those that repeat themselves or do not, one that cannot.
+// memory, then those that do not repeat themselves or do, the slowest, one that
+// cannot.
 template <typename Perf, typename Algorithm>
 cudnnStatus_t Answer(cudnnHandle_t handle, const Shapes& shapes, int wanted,
                      int* found, Perf* results, Algorithm large,
-                     Algorithm random, Algorithm small, Algorithm none) {
+                     Algorithm random, Algorithm small, Algorithm slow,
+                     Algorithm none) {
   if (handle == nullptr || wanted < 1 || found == nullptr ||
       results == nullptr || !shapes.Fit()) {
     return CUDNN_STATUS_BAD_PARAM;
@@ -221,6 +232,13 @@ cudnnStatus_t Answer(cudnnHandle_t handle, const Shapes& shapes, int wanted,
        shapes.k.math,
        {}},
       {small,
+       CUDNN_STATUS_SUCCESS,
+       -1,
+       kSmallWorkspace,
+       determinism,
+       shapes.k.math,
+       {}},
+      {slow,
        CUDNN_STATUS_SUCCESS,
        -1,
        kSmallWorkspace,
@@ -392,7 +410,8 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     const cudnnTensorDescriptor_t y, const int wanted, int* found,
     cudnnConvolutionFwdAlgoPerf_t* results) {
   return Answer(handle, {*x, *w, *y, *k}, wanted, found, results, kForwardLarge,
-                kForward, kForward, CUDNN_CONVOLUTION_FWD_ALGO_DIRECT);
+                kForward, kForward, CUDNN_CONVOLUTION_FWD_ALGO_GEMM,
+                CUDNN_CONVOLUTION_FWD_ALGO_DIRECT);
 }
 cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
     cudnnHandle_t, const cudnnTensorDescriptor_t x,
@@ -408,9 +427,10 @@ cudnnStatus_t cudnnConvolutionForward(
     void* workspace, size_t bytes, const void* beta,
     const cudnnTensorDescriptor_t y, void* y_data) {
   const Shapes shapes = {*x, *w, *y, *k};
-  return Run({handle, alpha, beta, *x, *w, *y, x_data, w_data, y_data,
-              workspace, bytes, WorkspaceOf(algorithm, kForwardLarge)},
-             shapes, [shapes](const auto& use) { shapes.EachProduct(use); });
+  return Run(
+      {handle, alpha, beta, *x, *w, *y, x_data, w_data, y_data, workspace,
+       bytes, WorkspaceOf(algorithm, kForwardLarge), algorithm == kForward},
+      shapes, [shapes](const auto& use) { shapes.EachProduct(use); });
 }
 
 cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
@@ -419,7 +439,8 @@ cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
     const cudnnTensorDescriptor_t x, const int wanted, int* found,
     cudnnConvolutionBwdDataAlgoPerf_t* results) {
   return Answer(handle, {*x, *w, *y, *k}, wanted, found, results, kDataLarge,
-                kDataRandom, kData, CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT);
+                kDataRandom, kData, CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT_TILING,
+                CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT);
 }
 cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(
     cudnnHandle_t, const cudnnFilterDescriptor_t w,
@@ -435,12 +456,13 @@ cudnnStatus_t cudnnConvolutionBackwardData(
     cudnnConvolutionBwdDataAlgo_t algorithm, void* workspace, size_t bytes,
     const void* beta, const cudnnTensorDescriptor_t x, void* x_data) {
   const Shapes shapes = {*x, *w, *y, *k};
-  return Run({handle, alpha, beta, *w, *y, *x, w_data, y_data, x_data,
-              workspace, bytes, WorkspaceOf(algorithm, kDataLarge)},
-             shapes, [shapes](const auto& use) {
-               shapes.EachProduct(
-                   [&](int64_t i, int64_t j, int64_t o) { use(j, o, i); });
-             });
+  return Run(
+      {handle, alpha, beta, *w, *y, *x, w_data, y_data, x_data, workspace,
+       bytes, WorkspaceOf(algorithm, kDataLarge), algorithm == kData},
+      shapes, [shapes](const auto& use) {
+        shapes.EachProduct(
+            [&](int64_t i, int64_t j, int64_t o) { use(j, o, i); });
+      });
 }
 
 cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
@@ -449,7 +471,9 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
     const cudnnFilterDescriptor_t w, const int wanted, int* found,
     cudnnConvolutionBwdFilterAlgoPerf_t* results) {
   return Answer(handle, {*x, *w, *y, *k}, wanted, found, results, kFilterLarge,
-                kFilterRandom, kFilter, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT);
+                kFilterRandom, kFilter,
+                CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT_TILING,
+                CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT);
 }
 cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(
     cudnnHandle_t, const cudnnTensorDescriptor_t x,
@@ -465,10 +489,11 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(
     cudnnConvolutionBwdFilterAlgo_t algorithm, void* workspace, size_t bytes,
     const void* beta, const cudnnFilterDescriptor_t w, void* w_data) {
   const Shapes shapes = {*x, *w, *y, *k};
-  return Run({handle, alpha, beta, *x, *y, *w, x_data, y_data, w_data,
-              workspace, bytes, WorkspaceOf(algorithm, kFilterLarge)},
-             shapes, [shapes](const auto& use) {
-               shapes.EachProduct(
-                   [&](int64_t i, int64_t j, int64_t o) { use(i, o, j); });
-             });
+  return Run(
+      {handle, alpha, beta, *x, *y, *w, x_data, y_data, w_data, workspace,
+       bytes, WorkspaceOf(algorithm, kFilterLarge), algorithm == kFilter},
+      shapes, [shapes](const auto& use) {
+        shapes.EachProduct(
+            [&](int64_t i, int64_t j, int64_t o) { use(i, o, j); });
+      });
 }

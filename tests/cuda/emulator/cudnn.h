@@ -7,6 +7,13 @@ namespace monsoon::emulator {
 struct CudnnAbilities {
   bool nhwc = true;           // convolutions in that order
   bool deterministic = true;  // algorithms for gradients
+  // What is listed, but refused when it is to run: the first algorithm that
+  // fits and is deterministic, any convolution with channels inside.
+  bool first_runs = true;
+  bool nhwc_runs = true;
+  // The first GPU is lost when a convolution is to run; there is no memory.
+  bool loses_gpu = false;
+  bool out_of_memory = false;
 };
 // From the next question for an algorithm on; at first all of it.
 void SetCudnn(const CudnnAbilities& abilities);
