@@ -40,7 +40,8 @@ TEST_CASE("Nothing is sent of a GPU that is lost, and nothing repeated",
   CHECK(gpu.links[0]->counters().pushes == pushes);
 }
 
-// Worker 1 loses its GPU in the middle of an exchange.
+// Worker 1 loses its GPU in the middle of an exchange, with one shard on its
+// way to the host.
 class Losing final : public ForwardingCalls {
  public:
   explicit Losing(ServerCalls& next) : ForwardingCalls(next) {}
@@ -73,10 +74,10 @@ TEST_CASE("A worker that loses its GPU ends alone, and its rank is free",
   options.connect_timeout = absl::Seconds(30);
   ServerOptions settings;
   settings.lease = absl::Seconds(1);
-  Server server(RealClock(), settings);
+  Server server(RealClock(), settings), second(RealClock(), settings);
   Losing losing(server);
   const std::atomic<int> stop{0};
-  const auto outcomes = RunLocalJob(options, {&losing}, data, stop);
+  const auto outcomes = RunLocalJob(options, {&losing, &second}, data, stop);
   CHECK(absl::IsUnavailable(outcomes[1].status()));
   CHECK_THAT(std::string(outcomes[1].status().message()),
              Contains("cuda:1 ") && Contains("the GPU is lost"));

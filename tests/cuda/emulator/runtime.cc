@@ -133,6 +133,7 @@ class Access {
 // Does the stream's works until `number` of them are done.
 void RunUntil(CUstream_st& stream, uint64_t number) {
   if (stream.done >= number) return;
+  if (Lost(stream.device)) stream.works.clear();  // what they use may be gone
   const Access access;
   while (stream.done < number && !stream.works.empty()) {
     const std::function<void()> work = std::move(stream.works.front());
