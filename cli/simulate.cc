@@ -120,7 +120,13 @@ absl::Status Read(int argc, const char* const* argv, Settings& settings) {
                                          "\", the simulator's workers compute "
                                          "on the processor; use cpu"));
   }
-  RETURN_IF_ERROR(CheckServersElsewhere(flags.options));
+  if (flags.options.server_device != "cpu" &&
+      flags.options.server_device != "auto") {
+    return Refuse("server-device",
+                  absl::StrCat("found \"", flags.options.server_device,
+                               "\", the simulator's servers keep parameters in "
+                               "the host's memory; use cpu"));
+  }
   RETURN_IF_ERROR(ResolveOptions(flags.options));
   RETURN_IF_ERROR(CheckSeparateProcesses(flags.options));
   PrintWarnings(kProgram, flags.options);

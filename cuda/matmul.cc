@@ -117,6 +117,9 @@ const cublasLtMatmulAlgo_t* CudaMatmul::AlgorithmFor(
   };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
       uint64_t{CudaQueue::kWorkspaceBytes});
+  // Parts of a sum are not rounded to what the result is rounded to.
+  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignments[1]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignments[0]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignments[2]);

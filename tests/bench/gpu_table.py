@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a GPU makes of training steps, as Markdown tables: beside PyTorch's on the same GPU where --torch names a Python
+"""What a GPU makes of training steps and exchanges, as Markdown tables: beside PyTorch's on the same GPU where --torch names a Python
 that has it, and beside cuBLAS's own rate for the same products, measured in the same run.
 
     tests/bench/gpu_table.py build/release/bin/monsoon --torch ENV/bin/python
@@ -168,7 +168,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--data", default="fashion-mnist", help="of the runs, NAME[:DIR]")
-    parser.add_argument("--no-runs", action="store_true", help="steps alone, which need no data set")
+    parser.add_argument("--no-runs", action="store_true", help="steps and exchanges alone, which need no data set")
     arguments = parser.parse_args()
     steps_table(arguments)
     exchanges_table(arguments)

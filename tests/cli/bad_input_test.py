@@ -93,13 +93,15 @@ class BadInputTest(unittest.TestCase):
             "--server-device cuda: found --trainer hogwild",
             "expected another")
         worker = ("monsoon-worker", "--servers", "127.0.0.1:1", "--rank", 0)
-        for words in (("monsoon", "launch"), ("monsoon", "simulate"), worker,
-                      ("monsoon-server",)):
+        for words in (("monsoon", "launch"), worker, ("monsoon-server",)):
             with self.subTest(words):
                 self.assert_refused(
                     self.run_binary(*words, *on_gpu), USAGE,
                     "--server-device cuda: found ",
                     "expected --transport inproc", "use monsoon train")
+        self.assert_refused(
+            self.run_binary("monsoon", "simulate", *on_gpu), USAGE,
+            '--server-device: found "cuda"', "simulator", "use cpu")
 
     def test_bounds_of_staleness_and_of_keys(self):
         self.assert_refused(

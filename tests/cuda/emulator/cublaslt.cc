@@ -31,6 +31,7 @@ struct Operation {
 
 struct Preference {
   uint64_t workspace = 0;
+  uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
   uint32_t alignment[4] = {256, 256, 256, 256};
 };
 
@@ -316,6 +317,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return Answer(Take(p.workspace, value, bytes));
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return Answer(Take(p.reductions, value, bytes));
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
       return Answer(Take(p.alignment[0], value, bytes));
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
