@@ -145,7 +145,7 @@ endfunction()
 function(monsoon_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  # A third of a release build would be optimising tests.
+  # Their own sources compile a quarter to a third faster than with -O3.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   monsoon_link(${name} ${ARG_LIBRARIES})
   target_link_libraries(${name} PRIVATE monsoon_test_main)

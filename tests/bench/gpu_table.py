@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a GPU makes of training steps and exchanges, as Markdown tables: beside PyTorch's on the same GPU where --torch names a Python
-that has it, and beside cuBLAS's own rate for the same products, measured in the same run.
+"""What a GPU makes of training steps and exchanges, as Markdown tables: steps beside PyTorch's on the same GPU where
+--torch names a Python that has it, and beside cuBLAS's own rate for the same products, measured in the same run.
 
     tests/bench/gpu_table.py build/release/bin/monsoon --torch ENV/bin/python
 

@@ -171,7 +171,7 @@ double WorstLoss(const std::vector<double>& a, const std::vector<double>& b) {
 // losses.
 void CheckLearning(const std::string& name, const std::function<Graph()>& make,
                    double gradient, double loss) {
-  constexpr int kSteps = 3;
+  constexpr int kSteps = 5;
   const Run exact = Learn(make(), Precision::kFp32, kSteps);
   const Run rounded = Learn(make(), Precision::kBf16, kSteps);
   const double distance = Distance(rounded.gradient, exact.gradient);
