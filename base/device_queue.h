@@ -40,8 +40,9 @@ class DeviceQueue : public MemoryResource {
   // Returns once everything is done, or has failed: status().
   virtual absl::Status Wait() = 0;
 
-  // A place in the order of works. Of more than 64 the older ones are taken for
-  // later ones: who waits for them waits longer.
+  // A place in the order of works. Of more than kMarks the older ones are taken
+  // for later ones: who waits for them waits longer.
+  static constexpr uint64_t kMarks = 64;
   virtual uint64_t Mark() = 0;
   // Whether everything before the mark is done.
   virtual bool Passed(uint64_t mark) = 0;
@@ -64,9 +65,9 @@ class DeviceQueue : public MemoryResource {
   // Bytes of the device that nobody has taken.
   virtual int64_t FreeBytes() const = 0;
 
-  // Records the works of `enqueue` instead of doing them. Null where that
-  // failed.
-  virtual std::unique_ptr<Recording> Record(
+  // Records the works of `enqueue` instead of doing them. Says why where that
+  // failed; then the works may still be done without.
+  virtual absl::StatusOr<std::unique_ptr<Recording>> Record(
       absl::FunctionRef<void()> enqueue) = 0;
   virtual void Replay(const Recording& recording) = 0;
 

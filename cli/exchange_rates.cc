@@ -283,7 +283,9 @@ class Bench {
   }
 
   absl::Status StartHere() {
-    const Options options{.servers = job_.servers,
+    const Options options{.workers = job_.workers,
+                          .servers = job_.servers,
+                          .device = job_.device,
                           .server_device = job_.server_device,
                           .transport = job_.transport};
     ASSIGN_OR_RETURN(here_, StartServers(options, RealClock()));
@@ -298,7 +300,9 @@ class Bench {
 
   absl::StatusOr<std::vector<ServerCalls*>> Connect() {
     std::vector<ServerCalls*> servers;
-    for (const HostedServer& one : here_) servers.push_back(one.calls());
+    for (const HostedServer& one : here_) {
+      servers.push_back(one.calls_of_workers());
+    }
     if (!here_.empty()) return servers;
     for (const std::string& address : cluster_.addresses()) {
       ASSIGN_OR_RETURN(auto client, GrpcClient::Create(address, RealClock()));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/in_process.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -17,6 +18,15 @@ absl::StatusOr<std::unique_ptr<GrpcClient>> Connect(const GrpcServer& listener,
   return GrpcClient::Create(absl::StrCat("127.0.0.1:", listener.port()), clock);
 }
 
+// Of each server in the memory of workers who compute on GPUs: those workers
+// leave cores idle, and move values while threads work on what came. 0: the
+// workers do it.
+int ServerThreads(const Options& options) {
+  if (options.device == "cpu" || options.server_device != "cpu") return 0;
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return std::max(0, cores - options.workers) / options.servers;
+}
+
 absl::StatusOr<JobOutcome> RunOne(const Options& options, int rank,
                                   const std::vector<HostedServer>& servers,
                                   WorkerEnvironment environment) {
@@ -25,7 +35,7 @@ absl::StatusOr<JobOutcome> RunOne(const Options& options, int rank,
   std::vector<std::unique_ptr<GrpcClient>> clients;
   for (const HostedServer& one : servers) {
     if (one.listener == nullptr) {
-      environment.servers.push_back(one.server.get());
+      environment.servers.push_back(one.calls_of_workers());
       continue;
     }
     ASSIGN_OR_RETURN(auto client, Connect(*one.listener, environment.clock));
@@ -57,7 +67,13 @@ absl::StatusOr<std::vector<HostedServer>> StartServers(const Options& options,
       };
     }
     one.server = std::make_unique<Server>(clock, std::move(settings));
-    if (options.transport != "grpc") continue;
+    if (options.transport != "grpc") {
+      const int threads = ServerThreads(options);
+      if (threads == 0) continue;
+      one.threads =
+          std::make_unique<ThreadedCalls>(*one.server, threads, clock);
+      continue;
+    }
     ASSIGN_OR_RETURN(one.listener,
                      GrpcServer::Start(*one.server, "127.0.0.1:0"));
     ASSIGN_OR_RETURN(one.client, Connect(*one.listener, clock));

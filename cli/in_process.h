@@ -11,6 +11,7 @@
 #include "server/server.h"
 #include "transport/grpc_client.h"
 #include "transport/grpc_server.h"
+#include "transport/threaded.h"
 #include "worker/run_worker.h"
 
 // Servers and workers of a job as objects and threads of this process.
@@ -26,9 +27,16 @@ struct HostedServer {
   std::unique_ptr<Server> server;
   std::unique_ptr<GrpcServer> listener;
   std::unique_ptr<GrpcClient> client;
+  // Null where workers do the server's work themselves.
+  std::unique_ptr<ThreadedCalls> threads;
 
   ServerCalls* calls() const {
     if (client != nullptr) return client.get();
+    return server.get();
+  }
+  // REQUIRES: no listener, over which every worker has a client of its own.
+  ServerCalls* calls_of_workers() const {
+    if (threads != nullptr) return threads.get();
     return server.get();
   }
 };

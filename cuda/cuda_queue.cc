@@ -158,6 +158,7 @@ CudaQueue::~CudaQueue() {
   if (cublaslt_ != nullptr) cublasLtDestroy(cublaslt_);
   if (cudnn_ != nullptr) cudnnDestroy(cudnn_);
   cudaFree(workspace_);
+  for (void* old : old_workspaces_) cudaFree(old);
   cudaFree(parts_);
   for (cudaEvent_t event : events_) {
     if (event != nullptr) cudaEventDestroy(event);
@@ -172,7 +173,7 @@ bool CudaQueue::Enter() {
 void CudaQueue::Fail(const absl::Status& status) {
   if (!status_.ok()) return;
   if (is_recording_) {  // nothing was done: it may be, without a recording
-    can_record_ = false;
+    recorded_.Update(status);
     return;
   }
   status_ =
@@ -321,18 +322,18 @@ int64_t CudaQueue::FreeBytes() const {
   return static_cast<int64_t>(free);
 }
 
-std::unique_ptr<DeviceQueue::Recording> CudaQueue::Record(
+absl::StatusOr<std::unique_ptr<DeviceQueue::Recording>> CudaQueue::Record(
     absl::FunctionRef<void()> enqueue) {
-  if (!Enter()) return nullptr;
   // No memory can be taken while works are recorded.
-  if (workspace() == nullptr) return nullptr;
+  if (!Enter() || workspace() == nullptr) return status_;
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
   if (!Check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
              "beginning to record")) {
-    return nullptr;
+    return status_;
   }
-  is_recording_ = can_record_ = true;
+  is_recording_ = has_recorded_ = true;
+  recorded_ = absl::OkStatus();
   enqueue();
   // Even where an enqueued work failed, the stream has to leave that state.
   if (Check(cudaStreamEndCapture(stream_, &graph), "recording")) {
@@ -340,12 +341,12 @@ std::unique_ptr<DeviceQueue::Recording> CudaQueue::Record(
   }
   is_recording_ = false;
   if (graph != nullptr) cudaGraphDestroy(graph);
-  if (!can_record_ && executable != nullptr) {
-    cudaGraphExecDestroy(executable);
-    return nullptr;
+  std::unique_ptr<CudaRecording> recording;
+  if (executable != nullptr) {
+    recording = std::make_unique<CudaRecording>(executable);
   }
-  if (executable == nullptr) return nullptr;
-  return std::make_unique<CudaRecording>(executable);
+  RETURN_IF_ERROR(recorded_);
+  return recording;
 }
 
 void CudaQueue::Replay(const Recording& recording) {
@@ -371,8 +372,33 @@ cudnnHandle_t CudaQueue::cudnn() {
 }
 
 void* CudaQueue::workspace() {
-  if (workspace_ == nullptr) workspace_ = Allocate(kWorkspaceBytes);
+  if (workspace_ == nullptr) {
+    workspace_ = Allocate(kWorkspaceBytes);
+    workspace_bytes_ = kWorkspaceBytes;
+  }
   return workspace_;
+}
+
+bool CudaQueue::GrowWorkspace(size_t bytes) {
+  if (workspace() == nullptr) return false;
+  if (bytes <= workspace_bytes_) return true;
+  if (bytes > kMostWorkspaceBytes || is_recording_ ||
+      bytes > static_cast<size_t>(FreeBytes()) / 4) {
+    return false;
+  }
+  void* grown = nullptr;
+  if (cudaMalloc(&grown, bytes) != cudaSuccess) {
+    cudaGetLastError();
+    return false;
+  }
+  if (has_recorded_) {
+    old_workspaces_.push_back(workspace_);
+  } else {
+    cudaFree(workspace_);  // waits for works that use it
+  }
+  workspace_ = grown;
+  workspace_bytes_ = bytes;
+  return true;
 }
 
 void* CudaQueue::parts() {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,8 +22,10 @@ namespace monsoon {
 // cuDNN, which works of one stream may share.
 class CudaQueue final : public DeviceQueue {
  public:
-  // What libraries may use as scratch memory.
+  // What libraries may use as scratch memory, and what they may have if they
+  // ask for it.
   static constexpr size_t kWorkspaceBytes = size_t{64} << 20;
+  static constexpr size_t kMostWorkspaceBytes = size_t{1} << 30;
   static constexpr size_t kPartsBytes = size_t{8} << 10;
 
   // UNAVAILABLE where there is no such GPU, or no driver: says what there is.
@@ -46,7 +49,8 @@ class CudaQueue final : public DeviceQueue {
   void Zero(void* to, size_t bytes) override;
   MemoryResource& pinned() override;
   int64_t FreeBytes() const override;
-  std::unique_ptr<Recording> Record(absl::FunctionRef<void()> enqueue) override;
+  absl::StatusOr<std::unique_ptr<Recording>> Record(
+      absl::FunctionRef<void()> enqueue) override;
   void Replay(const Recording& recording) override;
   float Largest(const float* values, int64_t size) override;
   double Norm(const float* values, int64_t size) override;
@@ -73,14 +77,16 @@ class CudaQueue final : public DeviceQueue {
   // Made when first asked for; null where that failed.
   cublasLtHandle_t cublaslt();
   cudnnHandle_t cudnn();
-  // kWorkspaceBytes, shared by all works of this queue.
+  // kWorkspaceBytes or more, shared by all works of this queue; at another
+  // address after GrowWorkspace.
   void* workspace();
+  // Makes it that large at least. False, and no failure, where that is more
+  // than kMostWorkspaceBytes or a quarter of the free memory.
+  bool GrowWorkspace(size_t bytes);
   // kPartsBytes, for what is known of the parts of a vector; likewise.
   void* parts();
 
  private:
-  static constexpr size_t kMarks = 64;
-
   CudaQueue(int device, std::string name)
       : device_(device), name_(std::move(name)) {}
 
@@ -91,9 +97,13 @@ class CudaQueue final : public DeviceQueue {
   cublasLtHandle_t cublaslt_ = nullptr;
   cudnnHandle_t cudnn_ = nullptr;
   void* workspace_ = nullptr;
+  size_t workspace_bytes_ = 0;
+  // Smaller ones, which recordings read.
+  std::vector<void*> old_workspaces_;
   void* parts_ = nullptr;
   bool is_recording_ = false;
-  bool can_record_ = true;  // of what is recorded: so far
+  bool has_recorded_ = false;
+  absl::Status recorded_;  // of what is recorded: so far
   uint64_t marks_ = 0;
   // Of mark m at m % kMarks: a later one says as much.
   std::array<cudaEvent_t, kMarks> events_ = {};

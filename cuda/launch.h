@@ -198,6 +198,14 @@ void ForRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
   }
 }
 
+// The same with a block of threads for each row however short it is: for few
+// rows, of terms that cost more than to read a number.
+template <typename Sum, typename Term, typename Done>
+void ForFewRows(CudaQueue& queue, int64_t rows, int64_t columns, Term term,
+                Done done) {
+  cuda_launch::LaunchRows<Sum, 256, false>(queue, rows, columns, term, done);
+}
+
 // The same where neighbours in memory are not a row's columns but equal columns
 // of neighbouring rows.
 template <typename Sum, typename Term, typename Done>

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "cuda/plain_product.h"
 
 namespace monsoon {
 namespace {
@@ -40,7 +41,7 @@ CudaMatmul::CudaMatmul(const Spec& spec, CudaQueue& queue)
   if (has_bias()) bias_ = Flat(spec_.columns, queue_);
   MakeOperation();
   MakeLayouts();
-  // Says now, not in the first run, that there is none.
+  // Now, not in the first run.
   AlgorithmFor({kMostAligned, kMostAligned, kMostAligned});
 }
 
@@ -94,7 +95,7 @@ void CudaMatmul::Set(cublasLtMatmulDescAttributes_t attribute, const T& value) {
                kWhat);
 }
 
-const cublasLtMatmulAlgo_t* CudaMatmul::AlgorithmFor(
+const CudaMatmul::Algorithm* CudaMatmul::AlgorithmFor(
     const Alignments& alignments) {
   if (!queue_.ok()) return nullptr;
   const auto known = algorithms_.find(alignments);
@@ -124,40 +125,44 @@ const cublasLtMatmulAlgo_t* CudaMatmul::AlgorithmFor(
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignments[0]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignments[2]);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignments[2]);
-  cublasLtMatmulAlgo_t algorithm;
-  const cublasStatus_t chosen = Choose(preference, &algorithm);
-  const std::string product =
-      absl::StrCat("a product of ", spec_.rows, " x ", spec_.depth, " by ",
-                   spec_.depth, " x ", spec_.columns);
-  if (chosen == CUBLAS_STATUS_NOT_SUPPORTED) {
-    queue_.Fail(absl::UnimplementedError(
-        absl::StrCat("cuBLASLt has no way to compute ", product,
-                     "; use another --precision or batch size")));
-  }
-  if (!queue_.Check(chosen,
-                    absl::StrCat("choosing a way to compute ", product)))
-    return nullptr;
-  return &algorithms_.emplace(alignments, algorithm).first->second;
+  Algorithm chosen;
+  if (!queue_.ok() || !Choose(preference, chosen)) return nullptr;
+  return &algorithms_.emplace(alignments, chosen).first->second;
 }
 
-cublasStatus_t CudaMatmul::Choose(cublasLtMatmulPreference_t preference,
-                                  cublasLtMatmulAlgo_t* algorithm) {
+bool CudaMatmul::Choose(cublasLtMatmulPreference_t preference,
+                        Algorithm& chosen) {
   constexpr int kMost = 4;  // of which the first should do
   cublasLtMatmulHeuristicResult_t results[kMost] = {};
   int found = 0;
-  const cublasStatus_t asked = cublasLtMatmulAlgoGetHeuristic(
+  cublasStatus_t answer = cublasLtMatmulAlgoGetHeuristic(
       queue_.cublaslt(), operation_.get(), b_.get(), a_.get(), d_.get(),
       d_.get(), preference, kMost, results, &found);
-  if (asked != CUBLAS_STATUS_SUCCESS) return asked;
-  for (int i = 0; i < found; ++i) {
-    if (results[i].state != CUBLAS_STATUS_SUCCESS ||
-        results[i].workspaceSize > CudaQueue::kWorkspaceBytes) {
-      continue;
+  if (answer == CUBLAS_STATUS_SUCCESS) {
+    for (int i = 0; i < found; ++i) {
+      if (results[i].state == CUBLAS_STATUS_SUCCESS &&
+          results[i].workspaceSize <= CudaQueue::kWorkspaceBytes) {
+        chosen = results[i].algo;
+        return true;
+      }
     }
-    *algorithm = results[i].algo;
-    return CUBLAS_STATUS_SUCCESS;
+    answer = CUBLAS_STATUS_NOT_SUPPORTED;
   }
-  return CUBLAS_STATUS_NOT_SUPPORTED;
+  // It says INVALID_VALUE too of some matrices of one row or column.
+  if (answer == CUBLAS_STATUS_NOT_SUPPORTED ||
+      answer == CUBLAS_STATUS_INVALID_VALUE) {
+    refused_ = cublasLtGetStatusString(answer);
+    return true;
+  }
+  return queue_.Check(
+      answer,
+      absl::StrCat("choosing a way to compute a product of ", spec_.rows, " x ",
+                   spec_.depth, " by ", spec_.depth, " x ", spec_.columns));
+}
+
+std::string CudaMatmul::way() const {
+  if (refused_.empty()) return "cublaslt";
+  return absl::StrCat("a plain kernel, as cuBLASLt answers ", refused_);
 }
 
 const void* CudaMatmul::AlignedBias(const void* bias) {
@@ -171,14 +176,18 @@ const void* CudaMatmul::AlignedBias(const void* bias) {
 void CudaMatmul::Run(const void* a, const void* b, void* d, float alpha,
                      float beta, const void* bias) {
   if (!queue_.Enter()) return;
-  const cublasLtMatmulAlgo_t* const algorithm =
+  const Algorithm* const algorithm =
       AlgorithmFor({AlignmentOf(a), AlignmentOf(b), AlignmentOf(d)});
   if (algorithm == nullptr) return;
+  if (!algorithm->has_value()) {
+    EnqueuePlainProduct(queue_, spec_, a, b, d, alpha, beta, bias);
+    return;
+  }
   if (has_bias()) Set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, AlignedBias(bias));
   if (!queue_.ok()) return;
   queue_.Check(cublasLtMatmul(queue_.cublaslt(), operation_.get(), &alpha, b,
                               b_.get(), a, a_.get(), &beta, d, d_.get(), d,
-                              d_.get(), algorithm, queue_.workspace(),
+                              d_.get(), &**algorithm, queue_.workspace(),
                               CudaQueue::kWorkspaceBytes, queue_.stream()),
                "a matrix product");
 }

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <type_traits>
 
 #include "base/flat.h"
@@ -16,7 +18,8 @@ namespace monsoon {
 
 // D = alpha op(A) op(B) + beta D by cuBLASLt, all row-major: op(A)
 // [rows, depth], op(B) [depth, columns], D [rows, columns]. Made once for its
-// sizes; a run allocates nothing on the GPU and may be recorded.
+// sizes; a run allocates nothing on the GPU and may be recorded. What cuBLASLt
+// does not have, a kernel of our own computes (cuda/plain_product.h).
 // The algorithm is what cuBLASLt holds for the best, not what was the fastest
 // in a trial: so a run repeated gives the same bits.
 class CudaMatmul {
@@ -45,8 +48,7 @@ class CudaMatmul {
     bool rounds_d = false;
   };
 
-  // Where cuBLASLt has no such product, or there is no memory, the queue has
-  // failed.
+  // Where there is no memory, the queue has failed.
   CudaMatmul(const Spec& spec, CudaQueue& queue);
 
   // A and B are float, or __nv_bfloat16 for kBf16; at any addresses that such
@@ -54,6 +56,10 @@ class CudaMatmul {
   // is not read.
   void Run(const void* a, const void* b, void* d, float alpha = 1,
            float beta = 0, const void* bias = nullptr);
+
+  // "cublaslt", or why some runs so far were those of our own kernel: for
+  // people.
+  std::string way() const;
 
  private:
   template <typename Descriptor, cublasStatus_t (*kDestroy)(Descriptor)>
@@ -74,11 +80,12 @@ class CudaMatmul {
                     int64_t stride);
   template <typename T>
   void Set(cublasLtMatmulDescAttributes_t attribute, const T& value);
+  // Nothing: cuBLASLt has none.
+  using Algorithm = std::optional<cublasLtMatmulAlgo_t>;
   // Found when first asked for; null where the queue has failed.
-  const cublasLtMatmulAlgo_t* AlgorithmFor(const Alignments& alignments);
-  // NOT_SUPPORTED where cuBLASLt has none.
-  cublasStatus_t Choose(cublasLtMatmulPreference_t preference,
-                        cublasLtMatmulAlgo_t* algorithm);
+  const Algorithm* AlgorithmFor(const Alignments& alignments);
+  // False where the queue has failed.
+  bool Choose(cublasLtMatmulPreference_t preference, Algorithm& chosen);
   // The same numbers, where cuBLASLt can read them.
   const void* AlignedBias(const void* bias);
 
@@ -87,7 +94,8 @@ class CudaMatmul {
   Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> operation_;
   Layout a_, b_, d_;
   Flat bias_;
-  std::map<Alignments, cublasLtMatmulAlgo_t> algorithms_;
+  std::map<Alignments, Algorithm> algorithms_;
+  std::string refused_;  // how cuBLASLt put it
 };
 
 }  // namespace monsoon

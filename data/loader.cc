@@ -27,8 +27,8 @@ Loader::Loader(const Dataset& dataset, int worker, int workers,
 }
 
 absl::Span<const int64_t> Loader::NextRows() {
+  PrepareRows();
   if (epoch_ == epochs_) return {};
-  if (ordered_epoch_ != epoch_) StartEpoch();
   const int64_t count = std::min(batch_size_, partition_size() - position_);
   const auto rows = absl::MakeConstSpan(order_).subspan(
       static_cast<size_t>(position_), static_cast<size_t>(count));
@@ -38,6 +38,10 @@ absl::Span<const int64_t> Loader::NextRows() {
     ++epoch_;
   }
   return rows;
+}
+
+void Loader::PrepareRows() {
+  if (epoch_ != epochs_ && ordered_epoch_ != epoch_) StartEpoch();
 }
 
 int Loader::Next(float* input, int32_t* labels) {

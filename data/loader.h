@@ -27,6 +27,9 @@ class Loader {
   // The rows of the next batch in the data set, valid until the next call; none
   // when all epochs are done.
   absl::Span<const int64_t> NextRows();
+  // Makes the order of the next batch's epoch, which NextRows would make: while
+  // something else computes, say. The rows that it returned are void then.
+  void PrepareRows();
   // Gathers the next batch into input [batch_size, C, H, W] and labels
   // [batch_size] (see Gather) and returns the number of its examples; 0, and
   // nothing written, when all epochs are done.

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "models/bf16.h"
+#include "base/bf16.h"
 
 namespace monsoon {
 

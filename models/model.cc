@@ -190,6 +190,13 @@ std::vector<std::string> Model::ways() const {
     if (ways[i].empty()) continue;
     lines.push_back(absl::StrCat(graph_.nodes()[i].name, ": ", ways[i]));
   }
+  if (device_.queue != nullptr && options_.trains) {
+    lines.push_back(absl::StrCat(
+        "steps: ", !is_repeatable() ? "not recorded, as they draw numbers"
+                   : recorded_.ok()
+                       ? "recorded and replayed"
+                       : absl::StrCat("not recorded: ", recorded_.message())));
+  }
   return lines;
 }
 
@@ -267,28 +274,56 @@ void Model::EnqueueStep(int count, Flat& x, const GradientSink& sink,
     sized.program.Backward(pass, {sink.into, sink.scale, sink.beta});
   };
   const StepKey key{count, x.data(), sink.into.data(), sink.scale, sink.beta};
-  const auto found = recordings_.find(key);
-  if (!is_repeatable() ||
-      (found == recordings_.end() && recordings_.size() == kMostRecordings)) {
+  const DeviceQueue::Recording* const recording = RecordingOf(key, step);
+  if (recording == nullptr) {
     step();
-  } else if (found == recordings_.end()) {
-    // The first time libraries prepare what they need, which is not recorded.
-    step();
-    recordings_.try_emplace(key);
   } else {
-    Repeated& repeated = found->second;
-    if (repeated.recording == nullptr && !repeated.is_refused) {
-      repeated.recording = queue.Record(step);
-      repeated.is_refused = repeated.recording == nullptr;
-    }
-    if (repeated.is_refused) {
-      step();
-    } else {
-      queue.Replay(*repeated.recording);
-    }
+    queue.Replay(*recording);
   }
   queue.Copy(score, score_.data(), sizeof(Score));
   if (sink.listener != nullptr) sink.listener->Take(0, sink.into);
+}
+
+const DeviceQueue::Recording* Model::RecordingOf(
+    const StepKey& key, absl::FunctionRef<void()> step) {
+  const auto found = recordings_.find(key);
+  if (found == recordings_.end()) {
+    // The first time libraries prepare what they need, which is not recorded.
+    if (is_repeatable() && recordings_.size() < kMostRecordings) {
+      recordings_.try_emplace(key);
+    }
+    return nullptr;
+  }
+  if (found->second == nullptr && recorded_.ok()) {
+    auto recording = device_.queue->Record(step);
+    recorded_ = recording.status();
+    if (recording.ok()) found->second = *std::move(recording);
+  }
+  return found->second.get();
+}
+
+void Model::WarmUp(absl::FunctionRef<void(int count)> load) {
+  DeviceQueue* const queue = device_.queue;
+  const int64_t bytes = layout().size() * static_cast<int64_t>(sizeof(float));
+  if (queue == nullptr || queue->FreeBytes() < 4 * bytes) return;
+  Flat x(layout().size(), *queue), gradient(layout().size(), *queue);
+  auto* const score = reinterpret_cast<Score*>(pinned_score_.data());
+  for (const auto& [count, sized] : sizes_) {
+    // The second time it is recorded.
+    for (int time = 0; time < 2; ++time) {
+      EnqueueStep(
+          count, x, {gradient}, /*draw=*/0, [&, n = count] { load(n); }, score);
+    }
+  }
+  queue->Wait().IgnoreError();  // it keeps its status
+  recordings_.clear();          // of memory that goes now
+}
+
+absl::StatusOr<int> Model::recorded_steps() const {
+  RETURN_IF_ERROR(recorded_);
+  return static_cast<int>(
+      std::count_if(recordings_.begin(), recordings_.end(),
+                    [](const auto& entry) { return entry.second != nullptr; }));
 }
 
 bool Model::is_repeatable() const {

@@ -71,7 +71,8 @@ class Model {
     return plan_.training_multiply_adds;
   }
   // How the layers of the largest batch compute, where there was a choice: a
-  // line each, "conv2: winograd (...)".
+  // line each, "conv2: winograd (...)". On a device also how steps are done
+  // that came again.
   std::vector<std::string> ways() const;
   int classes() const { return static_cast<int>(logits().channels); }
   // How many labels an example has: 1, or one for each pixel of the logits.
@@ -108,6 +109,14 @@ class Model {
   // same works every time that `count` is the same.
   void EnqueueStep(int count, Flat& x, const GradientSink& sink, uint64_t draw,
                    absl::FunctionRef<void()> load, Score* score);
+  // On a device: steps of every size on parameters that nobody sees, so that
+  // libraries and kernels are loaded before times are taken; load(count)
+  // enqueues what makes a batch. Where they would not fit in its memory, and on
+  // the processor, nothing.
+  void WarmUp(absl::FunctionRef<void(int count)> load);
+  // How many of the steps that came again are replayed from recordings; why,
+  // where one could not be recorded.
+  absl::StatusOr<int> recorded_steps() const;
   // Loss and hits of the first `count` examples, as the network computes them
   // outside of training, without label smoothing. REQUIRES: as Step.
   Score Evaluate(int count, const Flat& x);
@@ -138,6 +147,10 @@ class Model {
   int Parts(int count) const;
   // Makes the examples [begin, end) the input of the network.
   void LoadPart(int begin, int end);
+  // Of a step that comes again, recorded the second time; null: it is to be
+  // done.
+  const DeviceQueue::Recording* RecordingOf(const StepKey& key,
+                                            absl::FunctionRef<void()> step);
   // Whether a step may be recorded: nothing in it depends on the draw.
   bool is_repeatable() const;
 
@@ -155,12 +168,10 @@ class Model {
   Flat score_;         // a Score
   Flat pinned_score_;  // likewise, of the host
   std::map<int, Sized> sizes_;
-  struct Repeated {
-    std::unique_ptr<DeviceQueue::Recording> recording;
-    bool is_refused = false;  // it cannot be recorded
-  };
-  // Steps that were done before.
-  std::map<StepKey, Repeated> recordings_;
+  // Steps that were done before: null until they come again.
+  std::map<StepKey, std::unique_ptr<DeviceQueue::Recording>> recordings_;
+  // Not OK: one of them could not be recorded, and no more are tried.
+  absl::Status recorded_;
 };
 
 // What "mlp", "cnn" or "mlp:500,500" (other hidden sizes) has for parameters,

@@ -146,7 +146,7 @@ void HostedShard::Push(ExchangeCall& call, float largest, ReadyCalls& ready) {
   absl::Status status = CheckPush(request, peer);
   const auto sequence = static_cast<int64_t>(request.sequence());
   const bool repeated = sequence == peer.sequence && !Mutant("dedupe-skipped");
-  if (status.ok() && !repeated) status = values_.Take(call, largest);
+  if (status.ok()) status = values_.Take(call, largest);
   const Flat value = values_.Of(call);
   const int64_t from =
       request.has_base_version() ? request.base_version() : peer.base;

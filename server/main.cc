@@ -43,7 +43,6 @@ struct Arguments {
   std::string advertise;  // empty: where it listens
   std::string port_file;
   std::string http;  // empty: no live page
-  std::string server_device = "cpu";
   double lease_s = 10;
 };
 
@@ -81,19 +80,7 @@ absl::Status Read(int argc, const char* const* argv, Arguments& arguments) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
-  app.add_option("--server-device", arguments.server_device,
-                 "where the parameters lie: cpu; GPUs are for `monsoon train`")
-      ->type_name("NAME")
-      ->capture_default_str();
   RETURN_IF_ERROR(ParseCommandLine(app, argc, argv, arguments.help));
-  if (arguments.server_device != "cpu" && arguments.server_device != "auto") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--server-device ", arguments.server_device,
-        ": found a server process of its own, expected --transport inproc, as "
-        "a "
-        "GPU's memory is handed over within a process alone; use monsoon "
-        "train, or leave --server-device out"));
-  }
   RETURN_IF_ERROR(Check("--listen", arguments.listen));
   return arguments.advertise.empty()
              ? absl::OkStatus()

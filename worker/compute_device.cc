@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/spelling.h"
+#include "base/status_macros.h"
 #include "cuda/cuda.h"
 
 namespace monsoon {
@@ -28,14 +29,20 @@ std::optional<int> NumberOf(absl::string_view device) {
 
 }  // namespace
 
-absl::Status CheckDevice(absl::string_view flag, const std::string& device) {
-  if (device == "auto" || device == "cpu") return absl::OkStatus();
-  if (device != "cuda" && !NumberOf(device).has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", flag, ": ",
-                     UnknownName("device", device, {"auto", "cpu", "cuda"}),
-                     "; cuda:N is the GPU of number N"));
+absl::Status CheckDeviceName(absl::string_view flag,
+                             const std::string& device) {
+  if (device == "auto" || device == "cpu" || device == "cuda" ||
+      NumberOf(device).has_value()) {
+    return absl::OkStatus();
   }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--", flag, ": ", UnknownName("device", device, {"auto", "cpu", "cuda"}),
+      "; cuda:N is the GPU of number N"));
+}
+
+absl::Status CheckDevice(absl::string_view flag, const std::string& device) {
+  RETURN_IF_ERROR(CheckDeviceName(flag, device));
+  if (device == "auto" || device == "cpu") return absl::OkStatus();
   const absl::Status there = CheckCudaDevice(NumberOf(device).value_or(0));
   if (there.ok()) return there;
   // It says what to use instead, in the words of --device.

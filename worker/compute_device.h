@@ -14,8 +14,11 @@
 // one), or "auto": a GPU where there is one that this program can use.
 namespace monsoon {
 
-// INVALID_ARGUMENT, of the flag "device" or "server-device": no such device, no
-// driver, or this program was built without CUDA.
+// INVALID_ARGUMENT, of the flag "device" or "server-device": none of those
+// names.
+absl::Status CheckDeviceName(absl::string_view flag, const std::string& device);
+// The same, and: no such device, no driver, or this program was built without
+// CUDA.
 absl::Status CheckDevice(absl::string_view flag, const std::string& device);
 // Without "auto". REQUIRES: CheckDevice.
 std::string ResolveDevice(const std::string& device);

@@ -29,6 +29,8 @@ absl::StatusOr<std::unique_ptr<DeviceBatchSource>> DeviceBatchSource::Make(
       new DeviceBatchSource(dataset, loader, model, queue, first_draw));
   RETURN_IF_ERROR(source->PlaceDataset());
   source->MakeSlots();
+  // Of any rows: those of a resident set are zeros now.
+  model.WarmUp([&source](int count) { source->GatherThere(count); });
   RETURN_IF_ERROR(queue.Wait());
   return source;
 }
@@ -110,22 +112,26 @@ void DeviceBatchSource::Send(const Slot& slot) {
   queue_.Copy(model_.labels(), slot.labels.data(), count * sizeof(int32_t));
 }
 
+void DeviceBatchSource::GatherThere(int count) {
+  if (!is_resident()) return;
+  gathers_.at(count)->Run(AsUint8(images_), AsUint8(labels_),
+                          reinterpret_cast<const int64_t*>(rows_.data()),
+                          model_.examples(), model_.labels());
+}
+
 Losses DeviceBatchSource::Gradient(Flat& x, const GradientSink& sink) {
   Slot& slot = slots_[step_ % kAhead];
   Send(slot);
-  const auto gather = [&] {
-    if (!is_resident()) return;
-    gathers_.at(slot.count)
-        ->Run(AsUint8(images_), AsUint8(labels_),
-              reinterpret_cast<const int64_t*>(rows_.data()), model_.examples(),
-              model_.labels());
-  };
   const uint64_t draw = first_draw_ + static_cast<uint64_t>(loader_.samples());
-  model_.EnqueueStep(slot.count, x, sink, draw, gather,
-                     reinterpret_cast<Score*>(slot.score.data()));
+  model_.EnqueueStep(
+      slot.count, x, sink, draw, [&] { GatherThere(slot.count); },
+      reinterpret_cast<Score*>(slot.score.data()));
   slot.mark = queue_.Mark();
   ++step_;
-  if (loader_.epoch() != epoch_) return Rest();
+  if (loader_.epoch() != epoch_) {
+    loader_.PrepareRows();  // while the device computes
+    return Rest();
+  }
   // The slot of the next step, and whatever is done besides, oldest first.
   Losses losses;
   for (int i = 0; i < kAhead; ++i) {

@@ -30,7 +30,7 @@ class DeviceBatchSource final : public GradientSource {
   static constexpr int kAhead = 8;
 
   // All outlive the source; the model computes on `queue`, and was built for
-  // the loader's batch size and tail.
+  // the loader's batch size and tail. It is warmed up.
   static absl::StatusOr<std::unique_ptr<DeviceBatchSource>> Make(
       const Dataset& dataset, Loader& loader, Model& model, DeviceQueue& queue,
       uint64_t first_draw);
@@ -72,6 +72,8 @@ class DeviceBatchSource final : public GradientSource {
   void GatherTo(Slot& slot, absl::Span<const int64_t> rows);
   // The batch comes to the device, or what it is gathered by.
   void Send(const Slot& slot);
+  // The device gathers the batch of the rows that came, from a resident set.
+  void GatherThere(int count);
   // The losses of a slot that has passed, which is free then.
   Losses Take(Slot& slot);
 

@@ -41,6 +41,7 @@ absl::Status CheckNames(const Options& options) {
   RETURN_IF_ERROR(
       CheckName("optimizer", "optimizer", options.optimizer, OptimizerNames()));
   RETURN_IF_ERROR(CheckDevice("device", options.device));
+  RETURN_IF_ERROR(CheckDeviceName("server-device", options.server_device));
   RETURN_IF_ERROR(CheckName("lr-schedule", "schedule", options.lr_schedule,
                             {"constant", "step", "cosine"}));
   RETURN_IF_ERROR(CheckName("precision", "precision", options.precision,
@@ -196,6 +197,10 @@ absl::Status CheckOneMemory(Options& options, const Traits& traits) {
   return absl::OkStatus();
 }
 
+constexpr absl::string_view kExpectedOneProcess =
+    "expected --transport inproc, as a GPU's memory is handed over within a "
+    "process alone";
+
 // Why the servers' memory cannot be a GPU's; OK: it can.
 absl::Status CheckServersOnGpu(const Options& options, const Traits& traits) {
   const auto refuse = [&](const std::string& found_and_expected) {
@@ -204,10 +209,8 @@ absl::Status CheckServersOnGpu(const Options& options, const Traits& traits) {
                      found_and_expected, ", or --server-device cpu"));
   };
   if (options.transport != "auto" && options.transport != "inproc") {
-    return refuse(absl::StrCat(
-        "--transport ", options.transport,
-        ", expected --transport inproc: a GPU's memory is handed over within a "
-        "process alone; use that with monsoon train"));
+    return refuse(absl::StrCat("--transport ", options.transport, ", ",
+                               kExpectedOneProcess));
   }
   if (traits.maps_center) {
     return refuse(absl::StrCat("--trainer ", options.trainer,
@@ -287,14 +290,15 @@ absl::Status CheckSeparateProcesses(const Options& options) {
 }
 
 absl::Status CheckServersElsewhere(const Options& options) {
+  RETURN_IF_ERROR(CheckDeviceName("server-device", options.server_device));
   if (options.server_device == "cpu" || options.server_device == "auto") {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--server-device ", options.server_device,
-      ": found servers that are not in the workers' process, expected "
-      "--transport inproc, as a GPU's memory is handed over within a process "
-      "alone; use monsoon train, or leave --server-device out"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("--server-device ", options.server_device,
+                   ": found servers that are not in the workers' process, ",
+                   kExpectedOneProcess,
+                   "; use monsoon train, or leave --server-device out"));
 }
 
 std::vector<std::string> WarningsOf(const Options& options) {

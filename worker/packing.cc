@@ -12,7 +12,7 @@ namespace monsoon {
 namespace {
 
 // Shards on their way to host memory at once: fewer than a queue has marks.
-constexpr size_t kFetched = 32;
+constexpr size_t kFetched = DeviceQueue::kMarks / 2;
 
 // Aligned memory for a shard's coded values, and the part that they fill.
 Flat RoomFor(const ShardCode& code, MemoryResource& memory) {

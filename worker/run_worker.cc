@@ -76,6 +76,7 @@ class Session {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Model> model_;
   std::optional<Loader> loader_;
+  std::unique_ptr<GradientSource> source_;
   std::vector<ShardRange> shards_;
   pb::JobSpec spec_;
   std::unique_ptr<Replica> replica_;
@@ -140,6 +141,7 @@ absl::Status Session::BuildJob() {
       LocalRulesOf(options_, loader_->partition_size()),
       Device{queue_.get()}.memory());
   if (queue_ != nullptr) RETURN_IF_ERROR(queue_->Wait());
+  ASSIGN_OR_RETURN(source_, MakeSource());
 
   spec_.set_trainer(options_.trainer);
   spec_.mutable_hyper()->insert(trainer_.resolved.begin(),
@@ -196,8 +198,7 @@ Link& Session::OwnLink() {
 }
 
 absl::Status Session::Train() {
-  ASSIGN_OR_RETURN(const auto source, MakeSource());
-  TrainingLoop loop(*trainer_.trainer, *replica_, OwnLink(), *source,
+  TrainingLoop loop(*trainer_.trainer, *replica_, OwnLink(), *source_,
                     env_.clock, trace());
   RETURN_IF_ERROR(loop.Start());
   begun_ = env_.clock.Now();

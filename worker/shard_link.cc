@@ -20,6 +20,9 @@ using Request = pb::ExchangeRequest;
 // Of one server's shards: enough to keep the wire busy while one is applied,
 // few enough that what is on its way stays in cache.
 constexpr size_t kInFlight = 4;
+// The same of vectors in a GPU's memory: enough to occupy a server's threads,
+// few enough that those behind are copied meanwhile.
+constexpr size_t kInFlightOfGpu = 12;
 
 // An attempt that took longer was waiting at a server.
 constexpr absl::Duration kReached = absl::Seconds(20);
@@ -406,7 +409,9 @@ const ShardLink::Call* ShardLink::Round(absl::Time deadline, bool is_beside) {
   TraceSpan wait = {.kind = TraceKind::kWait,
                     .is_beside = is_beside,
                     .begin = absl::InfiniteFuture()};
-  const size_t in_flight = kInFlight * config_.servers.size();
+  const size_t in_flight =
+      (config_.copies == nullptr ? kInFlight : kInFlightOfGpu) *
+      config_.servers.size();
   const Call* failed = nullptr;
   size_t begun = 0;
   size_t end = calls_.size() - (Mutant("last-shard-dropped") ? 1 : 0);

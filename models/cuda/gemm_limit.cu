@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "base/bf16.h"
 #include "base/flat.h"
 #include "base/status_macros.h"
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
-#include "models/bf16.h"
 #include "models/cuda/gemm_limit.h"
 #include "models/kernels/cuda/operands.h"
 
@@ -129,10 +129,9 @@ absl::StatusOr<GemmTime> Measure(
   };
   run();  // loads what it needs
   RETURN_IF_ERROR(queue.Wait());
-  const auto recording = queue.Record([&run] {
+  ASSIGN_OR_RETURN(const auto recording, queue.Record([&run] {
     for (int i = 0; i < kPasses; ++i) run();
-  });
-  if (recording == nullptr) return queue.status();
+  }));
   ASSIGN_OR_RETURN(const double once, SecondsOf(queue, *recording, 1));
   const double wanted = std::ceil(kRoundSeconds / std::max(once, 1e-9));
   const auto replays = static_cast<int>(std::min(wanted, double{kMostReplays}));

@@ -152,9 +152,10 @@ def exchanges_table(arguments):
             lines = [monsoon(arguments, "bench", "exchange", "--transport", "inproc", "--bytes", "64000000",
                              "--seconds", str(arguments.seconds), "--server-device", server, "--wire", wire)
                      for _ in range(arguments.rounds)]
-            print(f"| {server} | {wire} | " + " | ".join(
-                f"{statistics.median(line[key] for line in lines) * scale:.{digits}f}" for key, scale, digits in
-                (("bytes_per_s", 1e-9, 1), ("fraction", 1, 2), ("p50_ms", 1, 2))) + " |")
+            median = {key: statistics.median(line[key] for line in lines) if lines[0][key] is not None else None
+                      for key in ("bytes_per_s", "fraction", "p50_ms")}
+            fraction = "" if median["fraction"] is None else f"{median['fraction']:.2f}"
+            print(f"| {server} | {wire} | {median['bytes_per_s'] * 1e-9:.1f} | {fraction} | {median['p50_ms']:.2f} |")
 
 
 def main():

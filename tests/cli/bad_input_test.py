@@ -83,7 +83,7 @@ class BadInputTest(unittest.TestCase):
         self.assert_refused(
             self.train("--transport", "grpc", *on_gpu), USAGE,
             "--server-device cuda: found --transport grpc, expected "
-            "--transport inproc", "monsoon train", "--server-device cpu")
+            "--transport inproc", "within a process", "--server-device cpu")
         self.assert_refused(
             self.train("--wire", "int8", *on_gpu), USAGE,
             "--server-device cuda: found --wire int8, expected --wire fp32",
@@ -93,8 +93,11 @@ class BadInputTest(unittest.TestCase):
             "--server-device cuda: found --trainer hogwild",
             "expected another")
         worker = ("monsoon-worker", "--servers", "127.0.0.1:1", "--rank", 0)
-        for words in (("monsoon", "launch"), worker, ("monsoon-server",)):
+        for words in (("monsoon", "launch"), worker):
             with self.subTest(words):
+                self.assert_refused(
+                    self.run_binary(*words, "--server-device", "gpuu"), USAGE,
+                    '--server-device: unknown device "gpuu"')
                 self.assert_refused(
                     self.run_binary(*words, *on_gpu), USAGE,
                     "--server-device cuda: found ",
@@ -102,6 +105,9 @@ class BadInputTest(unittest.TestCase):
         self.assert_refused(
             self.run_binary("monsoon", "simulate", *on_gpu), USAGE,
             '--server-device: found "cuda"', "simulator", "use cpu")
+        self.assert_refused(
+            self.train("--transport", "grpc", "--server-device", "gpuu"), USAGE,
+            '--server-device: unknown device "gpuu"')
 
     def test_bounds_of_staleness_and_of_keys(self):
         self.assert_refused(

@@ -200,25 +200,44 @@ TEST_CASE("A model of bf16 learns as that of fp32 does", "[cuda]") {
   CheckLearning("branches", &Branches, 0.07, 0.001);
 }
 
-TEST_CASE("A replayed step of a bf16 model does what it did", "[cuda]") {
+TEST_CASE("Steps of every model are recorded, and replayed as they were",
+          "[cuda]") {
+  const std::string name = GENERATE("mlp", "cnn", "resnet20", "unet");
+  const Precision precision =
+      GENERATE(Precision::kFp32, Precision::kTf32, Precision::kBf16);
+  INFO(name << ", precision " << static_cast<int>(precision));
+  const auto model = Build(*MakeGraph(name, kImage, kClasses), precision);
+  Flat x(model->layout().size(), *TestDevice().queue), gradient(x.size());
+  Flat there(x.size(), *TestDevice().queue);
+  model->Initialize(3, x);
+  const Flat start = x.ToHost();
+  Fill(*model, 1);
+  model->WarmUp([](int) {});
+  CHECK(*model->recorded_steps() == 0);  // of warming up: forgotten
+  const double loss = model->Step(kBatch, x, {there});
+  gradient.CopyFrom(there);
+  for (int step = 0; step < 2; ++step) {  // recorded, then replayed
+    x.CopyFrom(start);
+    CHECK(model->Step(kBatch, x, {there}) == loss);
+    const Flat again = there.ToHost();
+    CHECK(std::equal(again.span().begin(), again.span().end(),
+                     gradient.span().begin()));
+    const auto recorded = model->recorded_steps();
+    INFO(recorded.status());
+    CHECK((recorded.ok() && *recorded == 1));
+  }
+  CHECK(model->ways().back() == "steps: recorded and replayed");
+}
+
+TEST_CASE("A bf16 model evaluates what it trains", "[cuda]") {
   for (const std::string name : {"mlp", "cnn"}) {
-    INFO(name);
     const auto model =
         Build(*MakeGraph(name, kImage, kClasses), Precision::kBf16);
-    Flat x(model->layout().size(), *TestDevice().queue), gradient(x.size());
+    Flat x(model->layout().size(), *TestDevice().queue);
     Flat there(x.size(), *TestDevice().queue);
     model->Initialize(3, x);
-    const Flat start = x.ToHost();
     Fill(*model, 1);
     const double loss = model->Step(kBatch, x, {there});
-    gradient.CopyFrom(there);
-    for (int step = 0; step < 3; ++step) {  // recorded, then replayed
-      x.CopyFrom(start);
-      CHECK(model->Step(kBatch, x, {there}) == loss);
-      const Flat again = there.ToHost();
-      CHECK(std::equal(again.span().begin(), again.span().end(),
-                       gradient.span().begin()));
-    }
     CHECK(model->Evaluate(kBatch, x).loss_sum / kBatch == Approx(loss));
   }
 }

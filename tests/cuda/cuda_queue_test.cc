@@ -71,9 +71,9 @@ TEST_CASE("What was recorded is done with every replay", "[cuda]") {
   b.CopyFrom(Host({1, 2, 3}));
   queue->Mark();
   const auto recording = queue->Record([&] { ForEach(BlendInto{1, 1}, a, b); });
-  REQUIRE(recording != nullptr);
+  REQUIRE(recording.ok());
   CHECK(a.ToHost()[2] == 0);  // not done yet
-  for (int i = 0; i < 3; ++i) queue->Replay(*recording);
+  for (int i = 0; i < 3; ++i) queue->Replay(**recording);
   CHECK(a.ToHost()[2] == 9);
 }
 

@@ -6,8 +6,9 @@
 #include <cmath>
 #include <vector>
 
+#include "base/bf16.h"
 #include "base/flat.h"
-#include "models/bf16.h"
+#include "cuda/plain_product.h"
 #include "tests/models/numbers.h"
 
 namespace monsoon {
@@ -54,13 +55,20 @@ void Check(CudaQueue& queue, Spec s, float alpha, float beta) {
   };
   const Flat da = there(a), db = there(b), dbias = there(bias);
   Flat d = there(before);
-  CudaMatmul matmul(s, queue);
-  matmul.Run(da.data(), db.data(), d.data(), alpha, beta, dbias.data());
   INFO(s.rows << " x " << s.depth << " x " << s.columns << ", transposed "
               << s.a_transposed << s.b_transposed << ", " << queue.status());
-  REQUIRE(queue.status().ok());
   // Float32 sums of a few dozen products that are up to 1.
-  CHECK(Error(d.ToHost(), expected, /*least=*/1) < 4e-6);
+  const auto check = [&] {
+    REQUIRE(queue.status().ok());
+    CHECK(Error(d.ToHost(), expected, /*least=*/1) < 4e-6);
+  };
+  CudaMatmul(s, queue).Run(da.data(), db.data(), d.data(), alpha, beta,
+                           dbias.data());
+  check();
+  d.CopyFrom(before);
+  EnqueuePlainProduct(queue, s, da.data(), db.data(), d.data(), alpha, beta,
+                      dbias.data());
+  check();
 }
 
 TEST_CASE("A product is that of plain loops", "[cuda]") {
@@ -97,7 +105,7 @@ TEST_CASE("Rows of operands may lie apart", "[cuda]") {
 
 // Numbers of eight bits, which all operands have exactly: so the sums are
 // float32's, and rounded once where they are told to be.
-void CheckRounded(CudaQueue& queue, Spec s) {
+void CheckRounded(CudaQueue& queue, Spec s, bool plain = false) {
   const bool is_bf16 = s.operands == CudaMatmul::Operands::kBf16;
   const Flat a = Draw(s.rows * s.depth, 1, Precision::kBf16);
   const Flat b = Draw(s.depth * s.columns, 2, Precision::kBf16);
@@ -116,8 +124,13 @@ void CheckRounded(CudaQueue& queue, Spec s) {
   const Flat da = there(a), db = there(b), dbias = there(bias);
   const int64_t size = s.rows * s.columns;
   Flat d(size, queue);
-  CudaMatmul(s, queue).Run(da.data(), db.data(), d.data(), 1, 0,
-                           s.rounds_d ? dbias.data() : nullptr);
+  const float* const added = s.rounds_d ? dbias.data() : nullptr;
+  if (plain) {
+    EnqueuePlainProduct(queue, s, da.data(), db.data(), d.data(), 1, 0, added);
+  } else {
+    CudaMatmul(s, queue).Run(da.data(), db.data(), d.data(), 1, 0, added);
+    CheckRounded(queue, s, /*plain=*/true);
+  }
   REQUIRE(queue.Wait().ok());
   std::vector<Bf16> rounded(static_cast<size_t>(size));
   Flat found = d.ToHost();
@@ -175,9 +188,9 @@ TEST_CASE("A product may be recorded after it ran once", "[cuda]") {
   const auto add = [&] { matmul.Run(a.data(), b.data(), d.data(), 1, 1); };
   add();
   const auto recording = queue->Record(add);
-  REQUIRE(recording != nullptr);
-  queue->Replay(*recording);
-  queue->Replay(*recording);
+  REQUIRE(recording.ok());
+  queue->Replay(**recording);
+  queue->Replay(**recording);
   CHECK(d.ToHost()[0] == 12);
 }
 

@@ -44,7 +44,7 @@ struct Output {
 void CheckReplay(const std::function<void()>& enqueue,
                  const std::vector<Output>& outputs) {
   DeviceQueue& queue = *TestDevice().queue;
-  queue.Record([] {});  // makes what recordings need
+  REQUIRE(queue.Record([] {}).ok());  // makes what recordings need
   std::vector<Floats> direct;
   const auto clear = [&] {
     for (const Output& output : outputs) output.clear();
@@ -57,10 +57,10 @@ void CheckReplay(const std::function<void()>& enqueue,
   for (const Output& output : outputs) direct.push_back(output.get());
   clear();
   const auto recording = queue.Record(enqueue);
-  REQUIRE(recording != nullptr);
+  REQUIRE(recording.ok());
   for (int replay = 0; replay < 2; ++replay) {
     clear();
-    queue.Replay(*recording);
+    queue.Replay(**recording);
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Floats found = outputs[i].get();
       CHECK(AllFinite(found));
@@ -187,18 +187,18 @@ TEST_CASE("A replay gathers the rows that are asked for then", "[cuda]") {
   OnDevice<float> x(8);
   OnDevice<int32_t> y(2);
   DeviceQueue& queue = *TestDevice().queue;
-  queue.Record([] {});
+  REQUIRE(queue.Record([] {}).ok());
   const int allocations = emulator::counters().allocations;
   const auto recording = queue.Record([&] {
     kernel->Run(images.data(), labels.data(), rows.data(), x.data(), y.data());
   });
-  REQUIRE(recording != nullptr);
-  queue.Replay(*recording);
+  REQUIRE(recording.ok());
+  queue.Replay(**recording);
   CHECK(emulator::counters().allocations == allocations);
   CHECK(x.Get() == Floats{0, 0.2f, 0.4f, 0.6f, 1, 0.8f, 0.6f, 0.4f});
   CHECK(y.Get() == std::vector<int32_t>{7, 8});
   rows.Set({1, 0});
-  queue.Replay(*recording);
+  queue.Replay(**recording);
   CHECK(x.Get() == Floats{1, 0.8f, 0.6f, 0.4f, 0, 0.2f, 0.4f, 0.6f});
   CHECK(y.Get() == std::vector<int32_t>{8, 7});
 }

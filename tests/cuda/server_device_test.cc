@@ -105,7 +105,7 @@ TEST_CASE("The servers' device is one where the job can be", "[cuda]") {
     CHECK_THAT(refusal({.transport = transport}),
                Contains("--server-device cuda: found --transport " + transport +
                         ", expected --transport inproc") &&
-                   Contains("use that with monsoon train, or "
+                   Contains("within a process alone, or "
                             "--server-device cpu"));
   }
   CHECK_THAT(refusal({.trainer = "hogwild"}),

@@ -6,8 +6,8 @@
 #include <limits>
 #include <memory>
 
+#include "base/bf16.h"
 #include "cuda/cuda.h"
-#include "models/bf16.h"
 #include "tests/cuda/convolution_check.h"
 #include "tests/models/convolution_loops.h"
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/bf16.h"
 #include "base/flat.h"
-#include "models/bf16.h"
 #include "models/kernels/dense.h"
 #include "models/precision.h"
 #include "tests/models/numbers.h"

@@ -88,8 +88,9 @@ class Abacus final : public DeviceQueue {
   void Zero(void*, size_t) override {}
   MemoryResource& pinned() override { return HeapMemory(); }
   int64_t FreeBytes() const override { return 0; }
-  std::unique_ptr<Recording> Record(absl::FunctionRef<void()>) override {
-    return nullptr;
+  absl::StatusOr<std::unique_ptr<Recording>> Record(
+      absl::FunctionRef<void()>) override {
+    return absl::UnimplementedError("abacus");
   }
   void Replay(const Recording&) override {}
   float Largest(const float*, int64_t) override { return 0; }

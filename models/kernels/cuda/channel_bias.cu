@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/bf16.h"
 #include "base/check.h"
 #include "cuda/launch.h"
-#include "models/bf16.h"
 #include "models/kernels/cuda/channel_bias.h"
 
 namespace monsoon {

@@ -7,9 +7,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/bf16.h"
 #include "base/status_macros.h"
 #include "cuda/launch.h"
-#include "models/bf16.h"
 #include "models/kernels/conv2d.h"
 #include "models/kernels/cuda/channel_bias.h"
 #include "models/kernels/cuda/convolution.h"

@@ -253,7 +253,7 @@ absl::Status CudnnConvolution::Choose(absl::string_view what,
     }
     size_t bytes = 0;
     if (measure(result.algo, &bytes) != CUDNN_STATUS_SUCCESS) continue;
-    if (bytes > CudaQueue::kWorkspaceBytes) continue;
+    if (!queue_.GrowWorkspace(bytes)) continue;
     product.algorithm = result.algo;
     product.workspace_bytes = bytes;
     const cudnnStatus_t tried = Try(run);
@@ -264,8 +264,9 @@ absl::Status CudnnConvolution::Choose(absl::string_view what,
   return absl::UnimplementedError(
       absl::StrCat(what, ": none of cuDNN's ", found,
                    " algorithms runs and is deterministic within ",
-                   CudaQueue::kWorkspaceBytes >> 20,
-                   " MiB of scratch memory (of one it says ",
+                   CudaQueue::kMostWorkspaceBytes >> 20,
+                   " MiB of scratch memory, or a quarter of what is free (of "
+                   "one it says ",
                    cudnnGetErrorString(worst), ")"));
 }
 

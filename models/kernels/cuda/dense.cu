@@ -5,10 +5,11 @@
 // lies, if its rows suit tensor cores.
 #include <type_traits>
 
+#include "absl/strings/str_cat.h"
+#include "base/bf16.h"
 #include "base/check.h"
 #include "cuda/launch.h"
 #include "cuda/matmul.h"
-#include "models/bf16.h"
 #include "models/kernels/cuda/device_array.h"
 #include "models/kernels/cuda/operands.h"
 #include "models/kernels/dense.h"
@@ -276,7 +277,10 @@ class CudaDense final : public DenseKernelOf<In, Out> {
     return made;
   }
 
-  std::string way() const override { return "cublaslt"; }
+  std::string way() const override {
+    return absl::StrCat("forward ", forward_.way(), "; backward ",
+                        backward_x_.way(), "; weights ", backward_w_.way());
+  }
 
   void Forward(const In* x, const float* w, const float* b, Out* y) override {
     const void* bias = b;

@@ -254,7 +254,7 @@ class CudaSoftmaxCrossEntropy final : public SoftmaxCrossEntropyKernel {
     const int64_t pixels = pixels_;
     const int64_t width = (pixels + parts_ - 1) / parts_;
     Score* const parts = parts_ == 1 ? score : scores_.data();
-    ForRows<ScoreSum>(
+    ForFewRows<ScoreSum>(
         queue_, parts_, width,
         [loss, pixels, width] MONSOON_ELEMENT_LAMBDA(int64_t part, int64_t i) {
           const int64_t pixel = part * width + i;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/bf16.h"
 #include "base/check.h"
 #include "cuda/launch.h"
-#include "models/bf16.h"
 #include "models/kernels/cuda/tensor_order.h"
 
 namespace monsoon {

@@ -40,6 +40,7 @@ struct Algorithm {
   uint64_t made_for;      // Fingerprint
   uint32_t alignment[5];  // of A, B, C, D and the bias
   uint64_t workspace;
+  bool rounds_parts;  // of sums, to D's type
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 
@@ -91,6 +92,7 @@ struct Product {
   const void *a, *b;
   void* d;
   float alpha, beta;
+  bool rounds_parts;
 
   bool a_transposed() const { return operation.transpose_a != CUBLAS_OP_N; }
   bool b_transposed() const { return operation.transpose_b != CUBLAS_OP_N; }
@@ -166,8 +168,17 @@ struct Product {
         for (uint64_t i = 0; i < rows; ++i) {
           sums[i] += left[k * rows + i] * factor;
         }
+        if (rounds_parts && k == depth() / 2) RoundPart(sums);
       }
       for (uint64_t i = 0; i < rows; ++i) Finish(i, j, sums[i]);
+    }
+  }
+
+  // Kept in memory of D's type until the other part is known.
+  void RoundPart(std::vector<float>& sums) const {
+    for (float& sum : sums) {
+      Store(sum, &sum, d_layout.type, 0);
+      sum = Load(&sum, d_layout.type, 0);
     }
   }
 
@@ -345,10 +356,17 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
   *found = 0;
   if (wanted < 1 || !product.fits()) return CUBLAS_STATUS_INVALID_VALUE;
   if (!product.is_supported()) return CUBLAS_STATUS_NOT_SUPPORTED;
+  // The library has been seen to refuse some of these.
+  if (product.d_layout.rows == 1 || product.d_layout.columns == 1) {
+    return CUBLAS_STATUS_INVALID_VALUE;
+  }
   const auto& p = *reinterpret_cast<Preference*>(preference);
   // As strict as the preference allows, and as the bias happens to lie.
-  Algorithm algorithm{.made_for = product.Fingerprint(),
-                      .workspace = p.workspace};
+  Algorithm algorithm{
+      .made_for = product.Fingerprint(),
+      .workspace = p.workspace,
+      .rounds_parts =
+          (p.reductions & CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE) != 0};
   std::memcpy(algorithm.alignment, p.alignment, sizeof p.alignment);
   algorithm.alignment[4] = AlignmentOf(product.operation.bias);
   results[0] = {.workspaceSize = p.workspace, .state = CUBLAS_STATUS_SUCCESS};
@@ -375,7 +393,8 @@ cublasStatus_t cublasLtMatmul(
                         .b = b,
                         .d = d,
                         .alpha = *static_cast<const float*>(alpha),
-                        .beta = *static_cast<const float*>(beta)};
+                        .beta = *static_cast<const float*>(beta),
+                        .rounds_parts = chosen.rounds_parts};
   const bool wants_bias = product.operation.epilogue & CUBLASLT_EPILOGUE_BIAS;
   if (handle == nullptr || chosen.made_for != product.Fingerprint() ||
       !IsAligned(a, chosen.alignment[0]) ||

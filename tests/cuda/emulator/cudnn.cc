@@ -4,47 +4,19 @@
 // fast kernels want them, and workspaces hold garbage afterwards.
 #include "tests/cuda/emulator/cudnn.h"
 
-#include <cudnn.h>
-
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <functional>
-#include <utility>
 #include <vector>
 
+#include "tests/cuda/emulator/cudnn_descriptors.h"
 #include "tests/cuda/emulator/emulator.h"
 
 using monsoon::emulator::Enqueue;
 
-// Opaque to callers: ours to define.
-struct cudnnContext {
-  cudaStream_t stream = nullptr;
-};
-// Also a filter, whose n are output channels.
-struct cudnnTensorStruct {
-  cudnnTensorFormat_t format;
-  cudnnDataType_t type;
-  int n = 0, c = 0, h = 0, w = 0;
-
-  int64_t size() const { return int64_t{n} * c * h * w; }
-  int64_t At(int64_t i, int64_t channel, int64_t row, int64_t column) const {
-    return format == CUDNN_TENSOR_NHWC
-               ? ((i * h + row) * w + column) * c + channel
-               : ((i * c + channel) * h + row) * w + column;
-  }
-};
-struct cudnnFilterStruct : cudnnTensorStruct {};
-struct cudnnConvolutionStruct {
-  int padding = 0, stride = 0, dilation = 0, groups = 1;
-  cudnnMathType_t math = CUDNN_DEFAULT_MATH;
-};
-
 namespace {
 
 constexpr size_t kSmallWorkspace = 1 << 10;
-// Of the algorithm that would be the fastest.
-constexpr size_t kLargeWorkspace = size_t{1} << 30;
 
 monsoon::emulator::CudnnAbilities& Abilities() {
   static monsoon::emulator::CudnnAbilities abilities;
@@ -103,8 +75,8 @@ struct Shapes {
   }
 
   // use(i, j, o) for all y[o] += x[i] w[j].
-  void EachProduct(
-      const std::function<void(int64_t, int64_t, int64_t)>& use) const {
+  template <typename Use>
+  void EachProduct(const Use& use) const {
     const int outputs = y.c / k.groups;
     for (int n = 0; n < y.n; ++n) {
       for (int o = 0; o < y.c; ++o) {
@@ -154,10 +126,18 @@ struct Call {
   bool is_first;  // of those that fit and are deterministic
 };
 
-using Places = std::function<void(
-    const std::function<void(int64_t a, int64_t b, int64_t to)>&)>;
+std::vector<double> LoadAll(const cudnnTensorStruct& tensor, const void* data,
+                            cudnnMathType_t math) {
+  std::vector<double> values;
+  for (int64_t i = 0; i < tensor.size(); ++i) {
+    values.push_back(double{Load(tensor, data, i, math)});
+  }
+  return values;
+}
 
-cudnnStatus_t Run(const Call& call, const Shapes& shapes, Places each) {
+// each(use) calls use(a, b, to) for all products, by places.
+template <typename Each>
+cudnnStatus_t Run(const Call& call, const Shapes& shapes, Each each) {
   if (call.handle == nullptr || call.alpha == nullptr || call.beta == nullptr ||
       !shapes.Fit() || !IsAligned(call.a) || !IsAligned(call.b) ||
       !IsAligned(call.to) ||
@@ -177,14 +157,15 @@ cudnnStatus_t Run(const Call& call, const Shapes& shapes, Places each) {
   const float alpha = *static_cast<const float*>(call.alpha);
   const float beta = *static_cast<const float*>(call.beta);
   const cudnnMathType_t math = shapes.k.math;
-  const cudaError_t result = Enqueue(
-      call.handle->stream, [call, each = std::move(each), alpha, beta, math] {
+  const cudaError_t result =
+      Enqueue(call.handle->stream, [call, each, alpha, beta, math] {
         std::memset(call.workspace, 0xff, call.needed_bytes);
+        const auto left = LoadAll(call.a_shape, call.a, math);
+        const auto right = LoadAll(call.b_shape, call.b, math);
         std::vector<double> sums(static_cast<size_t>(call.to_shape.size()));
         each([&](int64_t a, int64_t b, int64_t to) {
           sums[static_cast<size_t>(to)] +=
-              double{Load(call.a_shape, call.a, a, math)} *
-              double{Load(call.b_shape, call.b, b, math)};
+              left[static_cast<size_t>(a)] * right[static_cast<size_t>(b)];
         });
         for (size_t i = 0; i < sums.size(); ++i) {
           const auto at = static_cast<int64_t>(i);
@@ -220,7 +201,7 @@ cudnnStatus_t Answer(cudnnHandle_t handle, const Shapes& shapes, int wanted,
       {large,
        CUDNN_STATUS_SUCCESS,
        -1,
-       kLargeWorkspace,
+       Abilities().large_workspace,
        determinism,
        shapes.k.math,
        {}},
@@ -271,7 +252,7 @@ constexpr auto kFilter = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
 
 template <typename Algorithm>
 size_t WorkspaceOf(Algorithm algorithm, Algorithm large) {
-  return algorithm == large ? kLargeWorkspace : kSmallWorkspace;
+  return algorithm == large ? Abilities().large_workspace : kSmallWorkspace;
 }
 
 template <typename Algorithm>
@@ -279,36 +260,6 @@ cudnnStatus_t TellWorkspace(const Shapes& shapes, Algorithm algorithm,
                             Algorithm large, size_t* bytes) {
   if (bytes == nullptr || !shapes.Fit()) return CUDNN_STATUS_BAD_PARAM;
   *bytes = WorkspaceOf(algorithm, large);
-  return CUDNN_STATUS_SUCCESS;
-}
-
-cudnnStatus_t Set(cudnnTensorStruct* tensor, cudnnTensorFormat_t format,
-                  cudnnDataType_t type, int n, int c, int h, int w) {
-  const bool known =
-      (type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_BFLOAT16) &&
-      (format == CUDNN_TENSOR_NCHW || format == CUDNN_TENSOR_NHWC);
-  if (tensor == nullptr || !known || n < 1 || c < 1 || h < 1 || w < 1) {
-    return CUDNN_STATUS_BAD_PARAM;
-  }
-  tensor->format = format;
-  tensor->type = type;
-  tensor->n = n;
-  tensor->c = c;
-  tensor->h = h;
-  tensor->w = w;
-  return CUDNN_STATUS_SUCCESS;
-}
-
-template <typename Struct>
-cudnnStatus_t Create(Struct** made) {
-  if (made == nullptr) return CUDNN_STATUS_BAD_PARAM;
-  *made = new Struct{};
-  return CUDNN_STATUS_SUCCESS;
-}
-
-template <typename Struct>
-cudnnStatus_t Destroy(Struct* made) {
-  delete made;
   return CUDNN_STATUS_SUCCESS;
 }
 
@@ -331,77 +282,6 @@ const char* cudnnGetErrorString(cudnnStatus_t status) {
     default:
       return "an emulated error";
   }
-}
-
-cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) { return Create(handle); }
-cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) { return Destroy(handle); }
-cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
-  if (handle == nullptr) return CUDNN_STATUS_BAD_PARAM;
-  handle->stream = stream;
-  return CUDNN_STATUS_SUCCESS;
-}
-
-cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* made) {
-  return Create(made);
-}
-cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t made) {
-  return Destroy(made);
-}
-cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor,
-                                         cudnnTensorFormat_t format,
-                                         cudnnDataType_t type, int n, int c,
-                                         int h, int w) {
-  return Set(tensor, format, type, n, c, h, w);
-}
-
-cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* made) {
-  return Create(made);
-}
-cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t made) {
-  return Destroy(made);
-}
-cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter,
-                                         cudnnDataType_t type,
-                                         cudnnTensorFormat_t format, int k,
-                                         int c, int h, int w) {
-  return Set(filter, format, type, k, c, h, w);
-}
-
-cudnnStatus_t cudnnCreateConvolutionDescriptor(
-    cudnnConvolutionDescriptor_t* made) {
-  return Create(made);
-}
-cudnnStatus_t cudnnDestroyConvolutionDescriptor(
-    cudnnConvolutionDescriptor_t made) {
-  return Destroy(made);
-}
-cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t k,
-                                              int pad_h, int pad_w, int u,
-                                              int v, int dilation_h,
-                                              int dilation_w,
-                                              cudnnConvolutionMode_t mode,
-                                              cudnnDataType_t compute) {
-  if (k == nullptr || pad_h < 0 || pad_h != pad_w || u < 1 || u != v ||
-      dilation_h < 1 || dilation_h != dilation_w ||
-      mode != CUDNN_CROSS_CORRELATION || compute != CUDNN_DATA_FLOAT) {
-    return CUDNN_STATUS_BAD_PARAM;
-  }
-  k->padding = pad_h;
-  k->stride = u;
-  k->dilation = dilation_h;
-  return CUDNN_STATUS_SUCCESS;
-}
-cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t k,
-                                            int groups) {
-  if (k == nullptr || groups < 1) return CUDNN_STATUS_BAD_PARAM;
-  k->groups = groups;
-  return CUDNN_STATUS_SUCCESS;
-}
-cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t k,
-                                          cudnnMathType_t math) {
-  if (k == nullptr) return CUDNN_STATUS_BAD_PARAM;
-  k->math = math;
-  return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
