@@ -48,17 +48,21 @@ if(MONSOON_SANITIZE STREQUAL "thread")
   target_link_libraries(monsoon_tsan_mutex PRIVATE monsoon_options)
 endif()
 
-# Where MONSOON_PRECOMPILE is on, what most files of a large target include is
-# read once for all of them. Headers of others alone: ours change. The release
-# build is without, so that every file includes what it uses.
+# What most files of a large target include is read once for all of them:
+# headers of others alone, as ours change. Of tests, and of everything where
+# MONSOON_PRECOMPILE is on; in the release build every file of the product
+# includes what it uses.
 function(monsoon_precompile target)
   get_target_property(sources ${target} SOURCES)
   list(LENGTH sources count)
-  if(MONSOON_PRECOMPILE AND count GREATER 5)
+  if(count GREATER 5)
     target_precompile_headers(${target} PRIVATE
       <algorithm> <atomic> <cstdint> <functional> <map> <memory> <optional>
       <string> <vector> <absl/status/statusor.h> <absl/strings/str_cat.h>
       <absl/synchronization/mutex.h> <absl/time/time.h> ${ARGN})
+    # Else ccache keeps nothing of them.
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
   endif()
 endfunction()
 
@@ -71,7 +75,9 @@ function(monsoon_library name)
   target_include_directories(monsoon_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(monsoon_${name}
     PUBLIC ${ARG_DEPS} PRIVATE monsoon_options)
-  monsoon_precompile(monsoon_${name})
+  if(MONSOON_PRECOMPILE)
+    monsoon_precompile(monsoon_${name})
+  endif()
 endfunction()
 
 # monsoon_cuda_library(NAME SOURCES a.cu b.cc ... DEPS target ...)
@@ -137,7 +143,17 @@ function(monsoon_binary name)
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES MONSOON_LIBRARIES "${ARG_LIBRARIES}")
   monsoon_link(${name} ${ARG_LIBRARIES})
-  monsoon_precompile(${name})
+  if(MONSOON_PRECOMPILE)
+    monsoon_precompile(${name})
+  endif()
+endfunction()
+
+# How the own sources of a target of tests are compiled: a quarter to a third
+# faster than with -O3.
+function(monsoon_test_sources target)
+  target_compile_options(${target} PRIVATE
+    $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
+  monsoon_precompile(${target} <catch2/catch.hpp>)
 endfunction()
 
 # monsoon_test(NAME SOURCES x_test.cc ... LIBRARIES base ...)
@@ -145,11 +161,9 @@ endfunction()
 function(monsoon_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  # Their own sources compile a quarter to a third faster than with -O3.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   monsoon_link(${name} ${ARG_LIBRARIES})
   target_link_libraries(${name} PRIVATE monsoon_test_main)
-  monsoon_precompile(${name} <catch2/catch.hpp>)
+  monsoon_test_sources(${name})
   target_compile_definitions(${name} PRIVATE
     MONSOON_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     MONSOON_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
