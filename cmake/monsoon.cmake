@@ -149,10 +149,13 @@ function(monsoon_binary name)
 endfunction()
 
 # How the own sources of a target of tests are compiled: a quarter to a third
-# faster than with -O3.
+# faster than with -O3, and for sanitizers than with -O1.
 function(monsoon_test_sources target)
   target_compile_options(${target} PRIVATE
     $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
+  if(MONSOON_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
   monsoon_precompile(${target} <catch2/catch.hpp>)
 endfunction()
 
