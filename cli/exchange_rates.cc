@@ -367,6 +367,14 @@ struct SocketLimits {
     }
     return absl::OkStatus();
   }
+  // The same, of which nothing is kept.
+  absl::Status WarmUp(absl::Duration slice) {
+    RETURN_IF_ERROR(Measure(slice));
+    tcp_rates.clear();
+    grpc_rates.clear();
+    empty_ms.clear();
+    return absl::OkStatus();
+  }
 };
 
 }  // namespace
@@ -389,12 +397,7 @@ absl::StatusOr<ExchangeRates> MeasureExchange(const ExchangeJob& job,
   }
   RETURN_IF_ERROR(bench.Exchange(kSlice));  // warm-up
   const int64_t before = bench.TakeTimes(nullptr);
-  if (over_sockets) {
-    RETURN_IF_ERROR(limits.Measure(kSlice / 3));
-    limits.tcp_rates.clear();
-    limits.grpc_rates.clear();
-    limits.empty_ms.clear();
-  }
+  if (over_sockets) RETURN_IF_ERROR(limits.WarmUp(kSlice / 3));
   const bool is_on_host = job.device == "cpu";
   ASSIGN_OR_RETURN(const auto queue,
                    OpenDevice(is_on_host ? job.server_device : job.device, 0));

@@ -131,7 +131,7 @@ class Model {
     int count;
     const float *x, *into;
     float scale, beta;
-    auto operator<=>(const StepKey&) const = default;
+    auto operator<=>(const StepKey&) const = default;  // NOLINT(modernize-*)
   };
   // Everything that is made for one number of examples.
   struct Sized {

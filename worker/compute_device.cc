@@ -43,7 +43,7 @@ absl::Status CheckDeviceName(absl::string_view flag,
 absl::Status CheckDevice(absl::string_view flag, const std::string& device) {
   RETURN_IF_ERROR(CheckDeviceName(flag, device));
   if (device == "auto" || device == "cpu") return absl::OkStatus();
-  const absl::Status there = CheckCudaDevice(NumberOf(device).value_or(0));
+  absl::Status there = CheckCudaDevice(NumberOf(device).value_or(0));
   if (there.ok()) return there;
   // It says what to use instead, in the words of --device.
   return absl::InvalidArgumentError(
