@@ -6,7 +6,7 @@
 namespace monsoon {
 
 ThreadedCalls::ThreadedCalls(ServerCalls& server, int threads, Clock& clock)
-    : server_(server) {
+    : ForwardingCalls(server) {
   MONSOON_CHECK(threads >= 1, "somebody gives the calls to the server");
   for (int i = 0; i < threads; ++i) {
     hands_.push_back(std::make_unique<Hand>());
@@ -49,7 +49,7 @@ bool ThreadedCalls::Work(Hand& hand) {
       calls_.pop_front();
       hand.gives.Lock();
     }
-    server_.Exchange(*hand.gives_now);
+    next_.Exchange(*hand.gives_now);
     hand.gives.Unlock();
   }
 }
@@ -81,7 +81,7 @@ void ThreadedCalls::Cancel(ExchangeCall& call) {
   }
   // The server must have it before it can cancel it.
   for (Hand* hand : givers) const absl::MutexLock given(&hand->gives);
-  server_.Cancel(call);
+  next_.Cancel(call);
 }
 
 }  // namespace monsoon

@@ -9,7 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
-#include "transport/server_calls.h"
+#include "transport/forwarding.h"
 
 namespace monsoon {
 
@@ -17,32 +17,13 @@ namespace monsoon {
 // own, several shards at once, while the caller goes on: for callers that have
 // something else to do meanwhile, as to move values to a GPU and back. They are
 // begun in the order in which they came. Thread-safe.
-class ThreadedCalls final : public ServerCalls {
+class ThreadedCalls final : public ForwardingCalls {
  public:
   // `server` outlives this, and this the calls in flight. REQUIRES: threads >=
   // 1.
   ThreadedCalls(ServerCalls& server, int threads, Clock& clock);
   ~ThreadedCalls() override;
 
-  absl::Status GetJob(const pb::GetJobRequest& request,
-                      pb::JobStatus& reply) override {
-    return server_.GetJob(request, reply);
-  }
-  absl::Status Join(const pb::JoinRequest& request,
-                    pb::JoinReply& reply) override {
-    return server_.Join(request, reply);
-  }
-  absl::Status Report(const pb::ReportRequest& request,
-                      pb::ReportReply& reply) override {
-    return server_.Report(request, reply);
-  }
-  bool takes_device_memory() const override {
-    return server_.takes_device_memory();
-  }
-  absl::Status Map(uint64_t job_id, int worker, uint64_t incarnation,
-                   Flat& center) override {
-    return server_.Map(job_id, worker, incarnation, center);
-  }
   void Exchange(ExchangeCall& call) override;
   void Cancel(ExchangeCall& call) override;
 
@@ -60,7 +41,6 @@ class ThreadedCalls final : public ServerCalls {
   // Gives calls to the server until there are none; false: this ends.
   bool Work(Hand& hand);
 
-  ServerCalls& server_;
   absl::Mutex mu_;
   bool ends_ ABSL_GUARDED_BY(mu_) = false;
   std::deque<ExchangeCall*> calls_ ABSL_GUARDED_BY(mu_);  // not begun

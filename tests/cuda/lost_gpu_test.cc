@@ -8,8 +8,8 @@
 #include "server/server.h"
 #include "tests/cuda/emulator/emulator.h"
 #include "tests/worker/coded_cluster.h"
-#include "tests/worker/forwarding_calls.h"
 #include "tests/worker/local_job.h"
+#include "transport/forwarding.h"
 
 namespace monsoon {
 namespace {

@@ -6,8 +6,8 @@
 #include "cli/in_process.h"
 #include "tests/cuda/emulator/emulator.h"
 #include "tests/server/running_job.h"
-#include "tests/worker/forwarding_calls.h"
 #include "tests/worker/local_job.h"
+#include "transport/forwarding.h"
 #include "worker/options.h"
 
 namespace monsoon {

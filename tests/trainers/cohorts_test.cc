@@ -7,7 +7,7 @@
 
 #include "server/server.h"
 #include "tests/trainers/scripted_cluster.h"
-#include "tests/worker/forwarding_calls.h"
+#include "transport/forwarding.h"
 
 namespace monsoon {
 namespace {

@@ -9,7 +9,7 @@
 #include "server/hosted_shard.h"
 #include "server/server.h"
 #include "tests/trainers/conformance.h"
-#include "tests/worker/forwarding_calls.h"
+#include "transport/forwarding.h"
 
 namespace monsoon {
 namespace {

@@ -7,25 +7,15 @@
 #include <vector>
 
 #include "tests/transport/fake_calls.h"
+#include "transport/forwarding.h"
 
 namespace monsoon {
 namespace {
 
 // A server that works on a call until it is told to go on.
-class SlowCalls final : public ServerCalls {
+class SlowCalls final : public ForwardingCalls {
  public:
-  absl::Status GetJob(const pb::GetJobRequest& request,
-                      pb::JobStatus& reply) override {
-    return next.GetJob(request, reply);
-  }
-  absl::Status Join(const pb::JoinRequest& request,
-                    pb::JoinReply& reply) override {
-    return next.Join(request, reply);
-  }
-  absl::Status Report(const pb::ReportRequest& request,
-                      pb::ReportReply& reply) override {
-    return next.Report(request, reply);
-  }
+  explicit SlowCalls(FakeCalls& next) : ForwardingCalls(next) {}
   void Exchange(ExchangeCall& call) override {
     ++begun;
     go_on->Wait(absl::InfiniteFuture());
@@ -33,11 +23,9 @@ class SlowCalls final : public ServerCalls {
       const absl::MutexLock lock(&mu);
       order.push_back(call.request.shard());
     }
-    next.Exchange(call);
+    next_.Exchange(call);
   }
-  void Cancel(ExchangeCall& call) override { next.Cancel(call); }
 
-  FakeCalls next;
   std::atomic<int> begun = 0;
   absl::Mutex mu;
   std::vector<int> order;  // of the calls' shards
@@ -46,7 +34,8 @@ class SlowCalls final : public ServerCalls {
 
 TEST_CASE("A thread begins calls in the order in which they came",
           "[transport]") {
-  SlowCalls server;
+  FakeCalls fake;
+  SlowCalls server(fake);
   ThreadedCalls threads(server, 1, RealClock());
   std::vector<std::unique_ptr<TestCall>> calls;
   for (int i = 0; i < 5; ++i) {
@@ -60,7 +49,8 @@ TEST_CASE("A thread begins calls in the order in which they came",
 }
 
 TEST_CASE("Threads work on as many calls at once", "[transport]") {
-  SlowCalls server;
+  FakeCalls fake;
+  SlowCalls server(fake);
   ThreadedCalls threads(server, 2, RealClock());
   std::vector<std::unique_ptr<TestCall>> calls;
   for (int i = 0; i < 5; ++i) {
@@ -80,7 +70,8 @@ TEST_CASE("Threads work on as many calls at once", "[transport]") {
 }
 
 TEST_CASE("A cancelled call ends, wherever it is", "[transport]") {
-  SlowCalls server;
+  FakeCalls fake;
+  SlowCalls server(fake);
   ThreadedCalls threads(server, 1, RealClock());
   TestCall parked({1}), waiting({2}), late({3});
   parked.request.set_rounds(1);
@@ -98,11 +89,11 @@ TEST_CASE("A cancelled call ends, wherever it is", "[transport]") {
   canceller.join();
   REQUIRE(parked.Wait());
   CHECK(absl::IsCancelled(parked.status));
-  CHECK(server.next.cancelled == 1);
+  CHECK(fake.cancelled == 1);
   // It has parked it.
   late.request.set_rounds(1);
   threads.Exchange(late);
-  REQUIRE(Eventually([&] { return server.next.parked() == 1; }));
+  REQUIRE(Eventually([&] { return fake.parked() == 1; }));
   threads.Cancel(late);
   REQUIRE(late.Wait());
   CHECK(absl::IsCancelled(late.status));

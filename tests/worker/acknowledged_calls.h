@@ -10,7 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
-#include "tests/worker/forwarding_calls.h"
+#include "transport/forwarding.h"
 
 namespace monsoon {
 

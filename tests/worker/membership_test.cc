@@ -10,8 +10,8 @@
 #include "base/filesystem.h"
 #include "base/status_macros.h"
 #include "server/server.h"
-#include "tests/worker/forwarding_calls.h"
 #include "tests/worker/local_job.h"
+#include "transport/forwarding.h"
 #include "transport/grpc_client.h"
 #include "worker/shard_link.h"
 

@@ -10,8 +10,8 @@
 
 #include "base/serial.h"
 #include "server/server.h"
-#include "tests/worker/forwarding_calls.h"
 #include "trainers/optimizer.h"
+#include "transport/forwarding.h"
 
 namespace monsoon {
 namespace {

@@ -5,7 +5,7 @@
 
 namespace monsoon {
 
-// Hands every call on to a server that outlives it, for tests that change one.
+// Hands every call on to a server that outlives it: for what changes one.
 class ForwardingCalls : public ServerCalls {
  public:
   explicit ForwardingCalls(ServerCalls& next) : next_(next) {}
@@ -32,7 +32,7 @@ class ForwardingCalls : public ServerCalls {
     return next_.Map(job_id, worker, incarnation, center);
   }
 
- private:
+ protected:
   ServerCalls& next_;
 };
 
