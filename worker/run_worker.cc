@@ -76,10 +76,11 @@ class Session {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Model> model_;
   std::optional<Loader> loader_;
-  std::unique_ptr<GradientSource> source_;
   std::vector<ShardRange> shards_;
   pb::JobSpec spec_;
   std::unique_ptr<Replica> replica_;
+  // Behind what its steps use: it waits for them at its end.
+  std::unique_ptr<GradientSource> source_;
   std::unique_ptr<ShardLink> link_;
   std::unique_ptr<OverlapLink> overlap_;  // with --overlap
   int64_t loss_epoch_ = 0;
